@@ -1,0 +1,274 @@
+"""Rows: what Lacewing does with a model version, what it predicted, what people said of it.
+
+What a version *is* stands in its immutable folder on disk; these rows say what is done
+with it. Rules that must always hold are database constraints.
+"""
+
+import uuid
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+PROBABILITY_SUM_TOLERANCE = 1e-3  # float16 weights and rounding to six decimals
+
+
+def validate_probabilities(probabilities: object) -> None:
+    """Raise ValidationError unless given floats in [0, 1] that sum to 1 ± 1e-3."""
+    if not isinstance(probabilities, list) or not probabilities:
+        raise ValidationError("Probabilities must be a non-empty list.", code="probabilities")
+    if not all(isinstance(p, float | int) and 0 <= p <= 1 for p in probabilities):
+        raise ValidationError("Each probability must lie in [0, 1].", code="probabilities")
+    if abs(sum(probabilities) - 1) > PROBABILITY_SUM_TOLERANCE:
+        raise ValidationError(
+            "Probabilities must sum to 1, received a sum of %(total)s.",
+            code="probabilities",
+            params={"total": sum(probabilities)},
+        )
+
+
+class Recognizer(models.Model):
+    """What people see and use: "pests", "mushrooms", "digits"."""
+
+    slug = models.SlugField(_("slug"), unique=True, max_length=60)
+    name = models.CharField(_("name"), max_length=120)
+    description = models.TextField(_("description"), blank=True)
+    data_sources = models.JSONField(
+        _("data sources"),
+        default=list,
+        blank=True,
+        help_text=_("Absolute paths of the folders and archives that the last training read."),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name = _("recognizer")
+        verbose_name_plural = _("recognizers")
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("recognition:recognizer", args=[self.slug])
+
+    def active_version(self) -> "ModelVersion | None":
+        """Return the version that serves, or None. Causes a SQL query."""
+        return self.versions.filter(is_active=True).first()
+
+
+class ModelVersion(models.Model):
+    """One trained, immutable artifact: a folder on disk and what is done with it."""
+
+    recognizer = models.ForeignKey(
+        Recognizer, models.PROTECT, related_name="versions", verbose_name=_("recognizer")
+    )
+    number = models.PositiveIntegerField(_("number"), validators=[MinValueValidator(1)])
+    directory = models.CharField(
+        _("directory"),
+        max_length=500,
+        help_text=_("Relative to the data directory, or to the shipped versions."),
+    )
+    is_shipped = models.BooleanField(_("ships with Lacewing"), default=False)
+    metadata_sha256 = models.CharField(_("SHA-256 of the metadata"), max_length=64)
+    architecture = models.CharField(_("architecture"), max_length=60)
+    labels = models.JSONField(_("labels"))
+    metrics = models.JSONField(_("metrics"), default=dict, blank=True)
+    is_active = models.BooleanField(_("active"), default=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
+    activation_note = models.TextField(
+        _("why it was or was not activated"), blank=True, default=""
+    )
+
+    class Meta:
+        ordering = ("recognizer", "-number")
+        verbose_name = _("model version")
+        verbose_name_plural = _("model versions")
+        constraints = (
+            models.UniqueConstraint(fields=["recognizer", "number"], name="one_number_per_version"),
+            models.UniqueConstraint(
+                fields=["recognizer"],
+                condition=Q(is_active=True),
+                name="one_active_version_per_recognizer",
+            ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(activated_at__isnull=False),
+                name="active_version_has_activation_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.recognizer.slug} v{self.number}"
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the artifact's folder."""
+        root = settings.PRETRAINED_DIR if self.is_shipped else settings.VERSIONS_DIR
+        return Path(root) / self.directory
+
+
+class PredictionQuerySet(models.QuerySet["Prediction"]):
+    """Predictions, by what people said of them."""
+
+    def reviewed(self) -> Self:
+        """Those whose label a reviewer has settled."""
+        return self.filter(state=Prediction.State.REVIEWED)
+
+    def of_visitor(self, visitor_id: uuid.UUID) -> Self:
+        """Those that one browser uploaded."""
+        return self.filter(visitor_id=visitor_id)
+
+
+class Prediction(models.Model):
+    """One picture, one model version, the probability of every class."""
+
+    class State(models.TextChoices):
+        """Only `REVIEWED` predictions may train a later version."""
+
+        PREDICTED = "predicted", _("predicted")
+        SUGGESTED = "suggested", _("suggested by the uploader")
+        REVIEWED = "reviewed", _("reviewed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    recognizer = models.ForeignKey(
+        Recognizer, models.PROTECT, related_name="predictions", verbose_name=_("recognizer")
+    )
+    model_version = models.ForeignKey(
+        ModelVersion, models.PROTECT, related_name="predictions", verbose_name=_("model version")
+    )
+    visitor_id = models.UUIDField(_("visitor"), null=True, blank=True, db_index=True)
+    picture = models.CharField(
+        _("picture"), max_length=100, unique=True, help_text=_("Path under the media directory.")
+    )
+    picture_sha256 = models.CharField(_("SHA-256 of the stored picture"), max_length=64)
+    width_px = models.PositiveIntegerField(_("width in pixels"))
+    height_px = models.PositiveIntegerField(_("height in pixels"))
+    probabilities = models.JSONField(
+        _("probabilities"),
+        validators=[validate_probabilities],
+        help_text=_("One per label of the model version, in its order."),
+    )
+    label = models.CharField(_("predicted label"), max_length=200, db_index=True)
+    probability = models.FloatField(_("probability"))
+    margin = models.FloatField(
+        _("margin"), help_text=_("Largest probability less the second largest."), db_index=True
+    )
+    activation_map = models.JSONField(
+        _("activation map"),
+        null=True,
+        blank=True,
+        help_text=_("Rows of integers 0 to 255 for the predicted label; null where none."),
+    )
+    activation_region = models.JSONField(
+        _("activation region"),
+        default=list,
+        blank=True,
+        help_text=_("Left, top, right, bottom of what the network saw, as fractions."),
+    )
+    duration_ms = models.FloatField(_("duration in ms"))
+    state = models.CharField(
+        _("state"), max_length=10, choices=State, default=State.PREDICTED, db_index=True
+    )
+    suggested_label = models.CharField(_("suggested label"), max_length=200, blank=True, default="")
+    reviewed_label = models.CharField(_("reviewed label"), max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, db_index=True)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "id")
+        verbose_name = _("prediction")
+        verbose_name_plural = _("predictions")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(probability__gte=0) & Q(probability__lte=1),
+                name="probability_between_0_and_1",
+            ),
+            models.CheckConstraint(
+                condition=Q(margin__gte=0) & Q(margin__lte=F("probability")),
+                name="margin_between_0_and_probability",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="reviewed") ^ Q(reviewed_label=""),
+                name="reviewed_prediction_has_label",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration_ms__gte=0), name="duration_not_negative"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.id})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Validate the probabilities, which a portable CHECK cannot, then save."""
+        validate_probabilities(self.probabilities)
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("recognition:prediction", args=[self.id])
+
+    @property
+    def picture_path(self) -> Path:
+        """Absolute path of the stored picture."""
+        return Path(settings.MEDIA_ROOT) / self.picture
+
+    @property
+    def current_label(self) -> str:
+        """What a reviewer said, or else what the network said."""
+        return self.reviewed_label or self.label
+
+    def top_classes(self, top_k: int) -> list[tuple[str, float]]:
+        """Return the `top_k` most probable (label, probability), best first, ties by label."""
+        pairs = zip(self.model_version.labels, self.probabilities, strict=True)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:top_k]
+
+
+class Review(models.Model):
+    """What a reviewer said the right label is. Append-only: a later review corrects it."""
+
+    prediction = models.ForeignKey(
+        Prediction, models.CASCADE, related_name="reviews", verbose_name=_("prediction")
+    )
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="reviews",
+        verbose_name=_("reviewer"),
+    )
+    previous_label = models.CharField(_("label before"), max_length=200)
+    label = models.CharField(_("label"), max_length=200)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        verbose_name = _("review")
+        verbose_name_plural = _("reviews")
+        constraints = (
+            models.CheckConstraint(condition=~Q(label=""), name="review_has_label"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.previous_label} → {self.label}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; refuse to change a review that exists."""
+        if not self._state.adding:
+            self._refuse()
+        super().save(*args, **kwargs)
+
+    @staticmethod
+    def _refuse() -> NoReturn:
+        raise ValidationError(
+            "A review is never edited: write a newer one.", code="review_is_append_only"
+        )
