@@ -93,7 +93,7 @@ class ModelVersion(models.Model):
         ordering = ("recognizer", "-number")
         verbose_name = _("model version")
         verbose_name_plural = _("model versions")
-        permissions = (("activate_modelversion", _("Can activate and roll back model versions")),)
+        permissions = (("activate_modelversion", "Can activate and roll back model versions"),)
         constraints = (
             models.UniqueConstraint(fields=["recognizer", "number"], name="one_number_per_version"),
             models.UniqueConstraint(
@@ -190,7 +190,7 @@ class Prediction(models.Model):
         ordering = ("-created_at", "id")
         verbose_name = _("prediction")
         verbose_name_plural = _("predictions")
-        permissions = (("review_prediction", _("Can review predictions")),)
+        permissions = (("review_prediction", "Can review predictions"),)
         constraints = (
             models.CheckConstraint(
                 condition=Q(probability__gte=0) & Q(probability__lte=1),
