@@ -17,7 +17,7 @@ class LacewingError(ValueError):
         self.code = code
         self.message = message
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         """Pickle with both arguments, so that the error crosses process borders."""
         return type(self), (self.code, self.message)
 

@@ -19,13 +19,25 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 PROBABILITY_SUM_TOLERANCE = 1e-3  # float16 weights and rounding to six decimals
+MAX_LABEL_CHARS = 200
+RESERVED_SLUGS = (  # first parts of addresses that are pages of their own
+    "admin",
+    "api",
+    "figures",
+    "healthz",
+    "history",
+    "media",
+    "predictions",
+    "readyz",
+    "static",
+)
 
 
 def validate_probabilities(probabilities: object) -> None:
     """Raise ValidationError unless given floats in [0, 1] that sum to 1 ± 1e-3."""
     if not isinstance(probabilities, list) or not probabilities:
         raise ValidationError("Probabilities must be a non-empty list.", code="probabilities")
-    if not all(isinstance(p, float | int) and 0 <= p <= 1 for p in probabilities):
+    if not all(type(p) in (float, int) and 0 <= p <= 1 for p in probabilities):
         raise ValidationError("Each probability must lie in [0, 1].", code="probabilities")
     if abs(sum(probabilities) - 1) > PROBABILITY_SUM_TOLERANCE:
         raise ValidationError(
@@ -53,6 +65,15 @@ class Recognizer(models.Model):
         ordering = ("name",)
         verbose_name = _("recognizer")
         verbose_name_plural = _("recognizers")
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(slug__in=RESERVED_SLUGS),
+                name="slug_is_not_an_address",
+                violation_error_message=_(
+                    "This slug is the address of another page: choose a different one."
+                ),
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -85,9 +106,7 @@ class ModelVersion(models.Model):
     is_active = models.BooleanField(_("active"), default=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
-    activation_note = models.TextField(
-        _("why it was or was not activated"), blank=True, default=""
-    )
+    activation_note = models.TextField(_("why it was or was not activated"), blank=True, default="")
 
     class Meta:
         ordering = ("recognizer", "-number")
@@ -159,7 +178,7 @@ class Prediction(models.Model):
         validators=[validate_probabilities],
         help_text=_("One per label of the model version, in its order."),
     )
-    label = models.CharField(_("predicted label"), max_length=200, db_index=True)
+    label = models.CharField(_("predicted label"), max_length=MAX_LABEL_CHARS, db_index=True)
     probability = models.FloatField(_("probability"))
     margin = models.FloatField(
         _("margin"), help_text=_("Largest probability less the second largest."), db_index=True
@@ -180,8 +199,12 @@ class Prediction(models.Model):
     state = models.CharField(
         _("state"), max_length=10, choices=State, default=State.PREDICTED, db_index=True
     )
-    suggested_label = models.CharField(_("suggested label"), max_length=200, blank=True, default="")
-    reviewed_label = models.CharField(_("reviewed label"), max_length=200, blank=True, default="")
+    suggested_label = models.CharField(
+        _("suggested label"), max_length=MAX_LABEL_CHARS, blank=True, default=""
+    )
+    reviewed_label = models.CharField(
+        _("reviewed label"), max_length=MAX_LABEL_CHARS, blank=True, default=""
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, db_index=True)
 
     objects = PredictionQuerySet.as_manager()
@@ -204,9 +227,7 @@ class Prediction(models.Model):
                 condition=Q(state="reviewed") ^ Q(reviewed_label=""),
                 name="reviewed_prediction_has_label",
             ),
-            models.CheckConstraint(
-                condition=Q(duration_ms__gte=0), name="duration_not_negative"
-            ),
+            models.CheckConstraint(condition=Q(duration_ms__gte=0), name="duration_not_negative"),
         )
 
     def __str__(self) -> str:
@@ -237,7 +258,10 @@ class Prediction(models.Model):
 
 
 class Review(models.Model):
-    """What a reviewer said the right label is. Append-only: a later review corrects it."""
+    """What a reviewer said the right label is. Append-only: a later review corrects it.
+
+    A database trigger refuses every UPDATE, also from `QuerySet.update` and SQL.
+    """
 
     prediction = models.ForeignKey(
         Prediction, models.CASCADE, related_name="reviews", verbose_name=_("prediction")
@@ -248,17 +272,15 @@ class Review(models.Model):
         related_name="reviews",
         verbose_name=_("reviewer"),
     )
-    previous_label = models.CharField(_("label before"), max_length=200)
-    label = models.CharField(_("label"), max_length=200)
+    previous_label = models.CharField(_("label before"), max_length=MAX_LABEL_CHARS)
+    label = models.CharField(_("label"), max_length=MAX_LABEL_CHARS)
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
     class Meta:
         ordering = ("-created_at", "-id")
         verbose_name = _("review")
         verbose_name_plural = _("reviews")
-        constraints = (
-            models.CheckConstraint(condition=~Q(label=""), name="review_has_label"),
-        )
+        constraints = (models.CheckConstraint(condition=~Q(label=""), name="review_has_label"),)
 
     def __str__(self) -> str:
         return f"{self.previous_label} → {self.label}"
@@ -274,3 +296,24 @@ class Review(models.Model):
         raise ValidationError(
             "A review is never edited: write a newer one.", code="review_is_append_only"
         )
+
+
+class UploadCount(models.Model):
+    """Uploads of one client address in one minute; kept for a few minutes only."""
+
+    client = models.CharField(
+        _("client"), max_length=64, help_text=_("Keyed hash of the address, never the address.")
+    )
+    minute = models.PositiveBigIntegerField(_("minutes since 1970"))
+    count = models.PositiveIntegerField(_("uploads"))
+
+    class Meta:
+        verbose_name = _("upload count")
+        verbose_name_plural = _("upload counts")
+        constraints = (
+            models.UniqueConstraint(fields=["client", "minute"], name="one_count_per_minute"),
+        )
+        indexes = (models.Index(fields=["minute"], name="upload_count_minute"),)
+
+    def __str__(self) -> str:
+        return f"{self.client[:8]} {self.minute}: {self.count}"
