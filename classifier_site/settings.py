@@ -57,6 +57,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "recognition.errors.csrf_failure"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -105,6 +106,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "recognition.middleware.VisitorMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "recognition.middleware.ErrorMiddleware",
 ]
 
 ROOT_URLCONF = "classifier_site.urls"
@@ -179,15 +181,17 @@ LOG_LEVEL = env.choice(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "recognition.middleware.RequestIdFilter"}},
     "formatters": {
         "one_line": {
             "()": "classifier_site.logs.OneLineFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
         }
     },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
+            "filters": ["request_id"],
             "formatter": "one_line",
         }
     },
@@ -196,6 +200,8 @@ LOGGING = {
         # Django's own handlers print tracebacks over many lines and mail the admins.
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.db.backends": {"level": "INFO"},  # every query, at DEBUG
+        "gunicorn.error": {"level": "WARNING"},
+        "waitress.queue": {"level": "ERROR"},  # a queue under load is as it should be
     },
 }
 

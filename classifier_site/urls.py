@@ -7,3 +7,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("recognition.urls")),
 ]
+
+handler400 = "recognition.errors.bad_request"
+handler403 = "recognition.errors.permission_denied"
+handler404 = "recognition.errors.page_not_found"
+handler500 = "recognition.errors.server_error"
