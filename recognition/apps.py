@@ -12,4 +12,5 @@ class RecognitionConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from recognition import checks  # noqa: F401, PLC0415 - checks need loaded models
+        """Import the checks, which need loaded models."""
+        from recognition import checks  # noqa: F401

@@ -94,11 +94,41 @@ class FileTooLargeError(ApplicationError):
         )
 
 
+class TooManyRequestsError(ApplicationError):
+    """A client that uploads more often than it may."""
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        super().__init__(
+            "too_many_requests",
+            f"More than the {limit} uploads a minute that are allowed. "
+            f"Go on in {retry_after_s} seconds.",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            retry_after_s,
+        )
+
+
 class BadRequestError(ApplicationError):
     """A request that says something it may not say."""
 
     def __init__(self, message: str, *, code: str = "bad_request") -> None:
         super().__init__(code, message, HTTPStatus.BAD_REQUEST)
+
+
+def image_refusal(error: ImageError) -> ApplicationError:
+    """Return the refusal of a picture, with the status of its code."""
+    return ApplicationError(error.code, error.message, IMAGE_ERROR_STATUS[error.code])
+
+
+def database_refusal(error: OperationalError) -> ApplicationError:
+    """Return what a database that cannot work now means to the client."""
+    if "disk is full" in str(error):
+        return StorageFullError()
+    return ApplicationError(
+        "database_unavailable",
+        "The database does not answer. Try again in a few seconds.",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        retry_after_s=DATABASE_RETRY_AFTER_S,
+    )
 
 
 def as_application_error(error: Exception) -> ApplicationError | None:
@@ -107,7 +137,10 @@ def as_application_error(error: Exception) -> ApplicationError | None:
         case ApplicationError():
             return error
         case ImageError():
-            return ApplicationError(error.code, error.message, IMAGE_ERROR_STATUS[error.code])
+            return image_refusal(error)
+        case OperationalError():
+            logger.error("The database cannot work: %s", error)
+            return database_refusal(error)
         case RequestDataTooBig():
             return ApplicationError(
                 "request_too_large",
@@ -125,21 +158,12 @@ def as_application_error(error: Exception) -> ApplicationError | None:
                 "The request's body ended early or is not well-formed multipart/form-data. "
                 "Upload the picture again."
             )
-        case OperationalError() if "disk is full" in str(error):
-            return StorageFullError()
-        case OperationalError():
-            return ApplicationError(
-                "database_unavailable",
-                "The database does not answer. Try again in a few seconds.",
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                retry_after_s=DATABASE_RETRY_AFTER_S,
-            )
         case _:
             return None
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """True for the API and for clients that ask for JSON rather than a page."""
+    """Return True for the API and for clients that ask for JSON rather than a page."""
     return request.path.startswith("/api/") or (
         request.get_preferred_type(["text/html", "application/json"]) == "application/json"
     )
