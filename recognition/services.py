@@ -23,7 +23,13 @@ from ml.inference import Classification
 from recognition import serving
 from recognition.errors import StorageFullError, database_refusal, image_refusal
 from recognition.models import MAX_LABEL_CHARS, Prediction, Recognizer, Review
-from recognition.versions import activate_version, register_shipped, register_version, rollback
+from recognition.versions import (
+    activate_version,
+    register_shipped,
+    register_version,
+    rollback,
+    rollback_target,
+)
 
 __all__ = [
     "activate_version",
@@ -33,6 +39,7 @@ __all__ = [
     "register_version",
     "review_predictions",
     "rollback",
+    "rollback_target",
     "suggest_label",
 ]
 

@@ -88,6 +88,14 @@ def _activate_loaded(version: ModelVersion, note: str) -> None:
         transaction.on_commit(serving.registry.wake)
 
 
+def rollback_target(active: ModelVersion) -> ModelVersion | None:
+    """Return the version that a rollback from `active` would activate, or None."""
+    earlier = ModelVersion.objects.select_related("recognizer").filter(
+        recognizer=active.recognizer_id, number__lt=active.number, activated_at__isnull=False
+    )
+    return earlier.order_by("-number").first()
+
+
 def rollback(recognizer: Recognizer) -> ModelVersion:
     """Activate the newest version below the active one that has served before; return it.
 
@@ -96,14 +104,7 @@ def rollback(recognizer: Recognizer) -> ModelVersion:
         ArtifactError: that version's artifact does not work; the active version stays.
     """
     active = recognizer.active_version()
-    earlier = (
-        recognizer.versions.select_related("recognizer")
-        .filter(number__lt=active.number, activated_at__isnull=False)
-        .order_by("-number")
-        .first()
-        if active
-        else None
-    )
+    earlier = rollback_target(active) if active else None
     if active is None or earlier is None:
         received = f"version {active.number} is active" if active else "no version is active"
         raise ApplicationError(
