@@ -78,7 +78,7 @@ def classify_upload(
     second = probabilities[ranking[1]] if len(ranking) > 1 else 0.0
     prediction = Prediction(
         id=prediction_id,
-        recognizer_id=served.recognizer_id,
+        recognizer=recognizer,
         model_version_id=served.version_id,
         visitor_id=visitor_id,
         picture=f"pictures/{prediction_id.hex[:2]}/{prediction_id}.jpg",

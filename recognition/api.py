@@ -1,0 +1,281 @@
+"""The JSON API, version 1: upload a picture, read predictions, list recognizers.
+
+Errors have the one shape of `recognition.errors`; `ErrorMiddleware` tells those that
+operations raise.
+"""
+
+import tomllib
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Field, NinjaAPI, Path, Query, Schema
+from ninja.errors import HttpError, ValidationError
+from pydantic import ConfigDict
+
+from recognition import services
+from recognition.errors import (
+    NOT_FOUND,
+    ApplicationError,
+    BadRequestError,
+    error_response,
+)
+from recognition.forms import DEFAULT_TOP_K
+from recognition.limits import IMAGE_FIELD, read_upload
+from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.visitors import visitor_id_of
+
+SHOWN_INPUT_CHARS = 60
+
+
+class ClassOut(Schema):
+    """One class and how probable it is."""
+
+    label: str
+    probability: float = Field(ge=0, le=1)
+
+
+class CreatedPredictionOut(Schema):
+    """A prediction as the upload answers it."""
+
+    id: UUID
+    recognizer: str = Field(description="Slug of the recognizer.")
+    version: int = Field(description="Number of the model version that classified.")
+    classes: list[ClassOut] = Field(description="The `top_k` most probable, best first.")
+    duration_ms: float = Field(description="Time taken to decode and classify.")
+
+
+class PredictionOut(CreatedPredictionOut):
+    """A stored prediction."""
+
+    state: str = Field(description='"predicted", "suggested" or "reviewed".')
+    suggested_label: str | None
+    reviewed_label: str | None
+    picture_url: str
+    url: str = Field(description="The prediction's page.")
+    created_at: datetime
+
+
+class RecognizerOut(Schema):
+    """A recognizer and what serves in it."""
+
+    slug: str
+    name: str
+    description: str
+    labels: list[str] = Field(description="Labels of the active version; empty without one.")
+    version: int | None = Field(description="Number of the active model version.")
+    url: str = Field(description="The recognizer's page.")
+
+
+class ErrorDetail(Schema):
+    """What went wrong, for programs and for people."""
+
+    code: str = Field(description="Stable; see the description of each status.")
+    message: str = Field(description="What was received, what is allowed, what to do.")
+    request_id: str = Field(description="Also in the X-Request-ID header and the server's log.")
+
+
+class ErrorOut(Schema):
+    """Every error of the API."""
+
+    error: ErrorDetail
+
+
+class TopKQuery(Schema):
+    """How many classes to answer."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    top_k: int = Field(
+        DEFAULT_TOP_K, ge=1, description="More than the recognizer has answers them all."
+    )
+
+
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [IMAGE_FIELD],
+                    "properties": {
+                        IMAGE_FIELD: {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "One JPEG, PNG, WebP, AVIF, HEIC or GIF file.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+READ_ERRORS: dict[Any, Any] = {400: ErrorOut, 404: ErrorOut, 405: ErrorOut, 500: ErrorOut}
+UPLOAD_ERRORS: dict[Any, Any] = READ_ERRORS | {
+    411: ErrorOut,
+    413: ErrorOut,
+    415: ErrorOut,
+    429: ErrorOut,
+    503: ErrorOut,
+}
+
+
+def project_version() -> str:
+    """Return the version that pyproject.toml gives the project."""
+    project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text("utf-8"))["project"]
+    return str(project["version"])
+
+
+api = NinjaAPI(
+    title="Lacewing",
+    version=project_version(),
+    description=(
+        "Self-hosted image recognition. Upload a picture, get the probability of every class. "
+        'Errors are always `{"error": {"code", "message", "request_id"}}`.'
+    ),
+    urls_namespace="api",
+)
+
+
+@api.post(
+    "/recognizers/{slug}/predictions",
+    response={201: CreatedPredictionOut, **UPLOAD_ERRORS},
+    openapi_extra=UPLOAD_BODY,
+    summary="Classify a picture",
+    operation_id="create_prediction",
+    tags=["predictions"],
+)
+def create_prediction(
+    request: HttpRequest, response: HttpResponse, slug: Path[str], query: Query[TopKQuery]
+) -> tuple[int, dict[str, Any]]:
+    """Classify one uploaded picture and store the prediction.
+
+    The picture is re-encoded without its metadata before it is stored. Codes of errors:
+    `missing_image`, `too_many_files`, `bad_image`, `bad_request` (400), `not_found` (404),
+    `file_too_large`, `too_many_pixels` (413), `unsupported_type` (415),
+    `too_many_requests` (429), `no_model`, `busy`, `storage_full` (503).
+    """
+    recognizer = Recognizer.objects.filter(slug=slug).first()
+    if recognizer is None:
+        raise _unknown_recognizer(slug)
+    prediction = services.classify_upload(
+        recognizer, read_upload(request), visitor_id=visitor_id_of(request)
+    )
+    response["Location"] = request.build_absolute_uri(
+        reverse("api:read_prediction", args=[prediction.id])
+    )
+    return HTTPStatus.CREATED, _created(prediction, query.top_k)
+
+
+@api.get(
+    "/predictions/{uuid:prediction_id}",
+    response={200: PredictionOut, **READ_ERRORS},
+    summary="Read a prediction",
+    operation_id="read_prediction",
+    tags=["predictions"],
+)
+def read_prediction(
+    request: HttpRequest, prediction_id: UUID, query: Query[TopKQuery]
+) -> dict[str, Any]:
+    """Return a stored prediction; who knows its id may read it."""
+    prediction = (
+        Prediction.objects.select_related("recognizer", "model_version")
+        .filter(pk=prediction_id)
+        .first()
+    )
+    if prediction is None:
+        raise NOT_FOUND
+    return _created(prediction, query.top_k) | {
+        "state": prediction.state,
+        "suggested_label": prediction.suggested_label or None,
+        "reviewed_label": prediction.reviewed_label or None,
+        "picture_url": request.build_absolute_uri(
+            reverse("recognition:picture", args=[prediction.id])
+        ),
+        "url": request.build_absolute_uri(prediction.get_absolute_url()),
+        "created_at": prediction.created_at,
+    }
+
+
+@api.get(
+    "/recognizers",
+    response={200: list[RecognizerOut], 405: ErrorOut, 500: ErrorOut},
+    summary="List recognizers",
+    operation_id="list_recognizers",
+    tags=["recognizers"],
+)
+def list_recognizers(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return every recognizer, by name."""
+    active = Prefetch(
+        "versions", ModelVersion.objects.filter(is_active=True), to_attr="active_versions"
+    )
+    return [
+        {
+            "slug": recognizer.slug,
+            "name": recognizer.name,
+            "description": recognizer.description,
+            "labels": version.labels if version else [],
+            "version": version.number if version else None,
+            "url": request.build_absolute_uri(recognizer.get_absolute_url()),
+        }
+        for recognizer in Recognizer.objects.prefetch_related(active)
+        for version in [next(iter(recognizer.active_versions), None)]
+    ]
+
+
+def _created(prediction: Prediction, top_k: int) -> dict[str, Any]:
+    return {
+        "id": prediction.id,
+        "recognizer": prediction.recognizer.slug,
+        "version": prediction.model_version.number,
+        "classes": [
+            {"label": label, "probability": probability}
+            for label, probability in prediction.top_classes(top_k)
+        ],
+        "duration_ms": prediction.duration_ms,
+    }
+
+
+def _unknown_recognizer(slug: str) -> ApplicationError:
+    known = ", ".join(Recognizer.objects.order_by("slug").values_list("slug", flat=True))
+    return ApplicationError(
+        "not_found",
+        f'There is no recognizer "{slug[:SHOWN_INPUT_CHARS]}"; there is: {known or "none yet"}.',
+        HTTPStatus.NOT_FOUND,
+    )
+
+
+@api.exception_handler(Exception)
+def _leave_to_middleware(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Let `ErrorMiddleware` and `handler500` tell it, with DEBUG on as well as off."""
+    raise error
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Answer parameters that ninja refused: which, what came, what is allowed."""
+    faults = []
+    for fault in error.errors:
+        name = str(fault["loc"][-1])
+        received = request.GET.get(name)
+        came = "" if received is None else f', received "{received[:SHOWN_INPUT_CHARS]}"'
+        faults.append(f'"{name}": {fault["msg"]}{came}.')
+    return error_response(request, BadRequestError(" ".join(faults)))
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return error_response(request, NOT_FOUND)
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """Answer what ninja itself refuses, such as a body that is no JSON."""
+    return error_response(request, BadRequestError(error.message))
