@@ -1,0 +1,263 @@
+"""A model version in memory, ready to classify: LiteRT, without TensorFlow, Keras or Django."""
+
+import queue
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from ml.artifact import NETWORK_NAME, ArtifactMetadata, read_artifact
+from ml.calibration import softmax
+from ml.errors import ArtifactError
+from ml.preprocessing import Preprocessing, prepare
+
+SIGNATURE = "serve"
+INPUT = "image"
+
+MAX_TENSOR_ELEMENTS = (
+    1 << 26
+)  # 256 MB of float32; the largest of MobileNetV2 at 224 px is 1.2 million
+FLATBUFFER_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every LiteRT network
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """What a classifier says of one picture.
+
+    Attributes:
+        labels: the n class names.
+        probabilities: float32 (n,) in [0, 1], calibrated, summing to 1.
+        logits: float32 (n,), before calibration.
+        embedding: float32 (d,), the features that the last layer saw.
+        activation: float32 (h, w, n), how strongly each place speaks for each class; None
+            for a network that does not give it.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: Floats
+    logits: Floats
+    embedding: Floats
+    activation: Floats | None
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the k most probable labels with their probabilities, most probable first.
+
+        All labels when k exceeds their number; equal probabilities keep the labels' order.
+
+        Raises:
+            ValueError: k is less than 1.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, received {k}.")
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.labels[i], float(self.probabilities[i])) for i in order]
+
+
+class Classifier:
+    """A verified model version that classifies pictures; safe to share between threads.
+
+    Interpreters cannot be shared while they run, so they wait in a last-in-first-out pool
+    that grows to the number of pictures classified at once: the warm one is always taken
+    first, and memory follows the load, not the number of threads.
+    """
+
+    def __init__(self, metadata: ArtifactMetadata, network_path: Path) -> None:
+        """Take a network that `load` has verified; use `load`."""
+        self.metadata = metadata
+        self._network_path = network_path
+        self._runners: queue.LifoQueue[Any] = queue.LifoQueue()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.metadata.labels
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a picture becomes the network's input."""
+        return self.metadata.preprocessing
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Verify, open and warm up the model version in a folder.
+
+        The SHA-256 of every file is compared before any is opened. Then: a LiteRT network
+        with finite weights, whose input is the picture that the metadata describes and
+        whose outputs are as many as the labels, answering black, white and noise with
+        finite numbers.
+
+        Raises:
+            ArtifactError: `missing_file`, `altered_file`, `unknown_format`, `bad_metadata`,
+                `bad_preprocessing`, `bad_network`, `nan_weights` or `labels_mismatch`.
+        """
+        metadata = read_artifact(directory)
+        path = directory / NETWORK_NAME
+        _check_flatbuffer(path)
+        try:
+            _check_weights(path)
+            classifier = cls(metadata, path)
+            runner = classifier._new_runner()
+            _check_signature(runner, metadata)
+            classifier._runners.put(runner)
+            classifier._warm_up()
+        except ArtifactError:
+            raise
+        except (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError) as error:
+            # LiteRT reports damage in the words of whatever layer met it.
+            raise _bad_network(path, f"LiteRT cannot run it ({error})") from error
+        return classifier
+
+    def classify(self, prepared: Pixels) -> Classification:
+        """Classify one prepared picture.
+
+        Args:
+            prepared: uint8 (height, width, channels) exactly as `preprocessing` says.
+
+        Raises:
+            ValueError: the wrong shape or dtype.
+            ArtifactError: `bad_network`, the network answered NaN or infinity.
+        """
+        height, width, channels = shape = _input_shape(self.preprocessing)
+        if prepared.dtype != np.uint8 or prepared.shape != shape:
+            raise ValueError(
+                f"prepared must be uint8 of shape {(height, width, channels)}, received "
+                f"{prepared.dtype} of shape {prepared.shape}. Use ml.preprocessing.prepare."
+            )
+        outputs = self._run(np.ascontiguousarray(prepared)[np.newaxis])
+        logits = outputs["logits"][0]
+        if not np.isfinite(logits).all():
+            raise _bad_network(self._network_path, "it answered NaN or infinity")
+        activation = outputs.get("activation")
+        return Classification(
+            labels=self.labels,
+            probabilities=softmax(logits, self.metadata.temperature),
+            logits=logits,
+            embedding=outputs["embedding"][0],
+            activation=None if activation is None else activation[0],
+        )
+
+    def classify_picture(self, pixels: Pixels) -> Classification:
+        """Prepare and classify a decoded picture, uint8 (height, width, 3) RGB."""
+        return self.classify(prepare(pixels, self.preprocessing).pixels)
+
+    def _run(self, batch: Pixels) -> dict[str, Floats]:
+        """Return copies of the outputs for a batch of one, (1, height, width, channels)."""
+        try:
+            runner = self._runners.get_nowait()
+        except queue.Empty:
+            runner = self._new_runner()
+        # Not returned to the pool when it raises: its state is then unknown.
+        outputs: dict[str, Floats] = runner(**{INPUT: batch})
+        self._runners.put(runner)
+        return outputs
+
+    def _new_runner(self) -> Any:
+        # By path, not by content: the weights are then mapped and shared between processes.
+        interpreter = Interpreter(model_path=str(self._network_path), num_threads=1)
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner(SIGNATURE)
+
+    def _warm_up(self) -> None:
+        shape = _input_shape(self.preprocessing)
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise):
+            self.classify(picture)
+
+
+def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    channels = 1 if preprocessing.color == "grey" else 3
+    return preprocessing.height_px, preprocessing.width_px, channels
+
+
+def _check_flatbuffer(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[4:8] != FLATBUFFER_IDENTIFIER:
+        raise _bad_network(path, f"it is no LiteRT network (it begins with {head!r})")
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse NaN and infinite weights, and tensors too large to be meant.
+
+    Constants are read from an interpreter that is never allocated and has no delegate:
+    XNNPACK packs the weights away from sight, and what has no data yet is no constant.
+    """
+    interpreter = Interpreter(
+        model_path=str(path),
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    for subgraph in range(interpreter.num_subgraphs()):
+        for tensor in interpreter.get_tensor_details(subgraph):
+            elements = int(np.prod(tensor["shape"], dtype=np.float64))
+            if elements > MAX_TENSOR_ELEMENTS:
+                raise _bad_network(path, f"{tensor['name']} claims {elements} elements")
+            if not np.isfinite(tensor["quantization_parameters"]["scales"]).all():
+                raise _nan_weights(path, tensor["name"])
+            if np.dtype(tensor["dtype"]).kind != "f":
+                continue
+            try:
+                weights = interpreter.get_tensor(tensor["index"], subgraph)
+            except ValueError:
+                continue  # computed, not constant
+            if not np.isfinite(weights).all():
+                raise _nan_weights(path, tensor["name"])
+
+
+def _check_signature(runner: Any, metadata: ArtifactMetadata) -> None:
+    path = Path(NETWORK_NAME)
+    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    if set(inputs) != {INPUT}:
+        raise _bad_network(path, f"its inputs must be {INPUT}, received {sorted(inputs)}")
+    expected = (1, *_input_shape(metadata.preprocessing))
+    received = tuple(int(side) for side in inputs[INPUT]["shape"])
+    if received != expected or inputs[INPUT]["dtype"] is not np.uint8:
+        raise _bad_network(
+            path,
+            f"its input must be uint8 {expected} as the preprocessing says, received "
+            f"{np.dtype(inputs[INPUT]['dtype'])} {received}",
+        )
+    if missing := {"logits", "embedding"} - set(outputs):
+        raise _bad_network(path, f"it lacks the outputs {', '.join(sorted(missing))}")
+    shapes = {name: tuple(map(int, output["shape"])) for name, output in outputs.items()}
+    ranks = {"logits": 2, "embedding": 2, "activation": 4}
+    for name, rank in ranks.items():
+        if name in outputs and (
+            len(shapes[name]) != rank
+            or min(shapes[name]) < 1
+            or outputs[name]["dtype"] is not np.float32
+        ):
+            raise _bad_network(
+                path,
+                f"{name} must be float32 with {rank} axes, received "
+                f"{np.dtype(outputs[name]['dtype'])} {shapes[name]}",
+            )
+    for name in ("logits", "activation"):
+        if name in outputs and shapes[name][-1] != len(metadata.labels):
+            raise ArtifactError(
+                "labels_mismatch",
+                f"The metadata has {len(metadata.labels)} labels, but {name} of the network "
+                f"has {shapes[name][-1]} classes. Export the network and its labels together.",
+            )
+
+
+def _bad_network(path: Path, fault: str) -> ArtifactError:
+    return ArtifactError(
+        "bad_network",
+        f"{path.name} cannot be used: {fault}. Train or export the model version again, or "
+        "activate another.",
+    )
+
+
+def _nan_weights(path: Path, tensor: str) -> ArtifactError:
+    return ArtifactError(
+        "nan_weights",
+        f"{path.name} has NaN or infinite weights in {tensor}. Train the model version "
+        "again, or activate another.",
+    )
