@@ -5,8 +5,6 @@ arXiv:1706.04599: one number, fitted on validation pictures, divides the logits.
 changes which label comes first.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -82,7 +80,7 @@ def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return float(np.clip(np.exp((low + high) / 2), MIN_TEMPERATURE, MAX_TEMPERATURE))
 
 
-def _log_softmax(logits: npt.ArrayLike, temperature: float) -> npt.NDArray[Any]:
+def _log_softmax(logits: npt.ArrayLike, temperature: float) -> npt.NDArray[np.float64]:
     scaled = np.asarray(logits, np.float64) / temperature
     scaled = scaled - scaled.max(axis=-1, keepdims=True)  # exp cannot overflow
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True)))

@@ -108,7 +108,7 @@ def compare(
                 new_label=labels[new_index[row]],
                 new_probability=float(new[row, new_index[row]]),
             )
-            for row in np.flatnonzero(which)
+            for row in np.flatnonzero(which).tolist()
         )
 
     gained, lost = flips(new_right & ~old_right), flips(old_right & ~new_right)
