@@ -1,0 +1,15 @@
+"""The admin: where reviewers settle labels and administrators choose what serves."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from recognition.admin.predictions import PredictionAdmin
+from recognition.admin.recognizers import RecognizerAdmin
+from recognition.admin.reviews import ReviewAdmin
+from recognition.admin.versions import ModelVersionAdmin
+
+__all__ = ["ModelVersionAdmin", "PredictionAdmin", "RecognizerAdmin", "ReviewAdmin"]
+
+admin.site.site_header = _("Lacewing administration")
+admin.site.site_title = _("Lacewing")
+admin.site.index_title = _("Review, compare, activate")

@@ -1,0 +1,38 @@
+"""What the admin pages of Lacewing's rows have in common: people read them, services write."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    ModelAdminBase = admin.ModelAdmin[Any]
+else:
+    ModelAdminBase = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdminBase):
+    """Rows that nobody adds, edits or deletes by hand, whatever rights they hold."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: the rows come from services."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: the rows say what happened."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: other rows and files lean on these."""
+        return False
+
+
+def admin_link(row: Model, text: str) -> SafeString:
+    """Return a link to the row's page in the admin."""
+    opts = row._meta
+    url = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+    return format_html('<a href="{}">{}</a>', url, text)

@@ -1,0 +1,249 @@
+"""Predictions in the admin: look, compare, settle the label; nothing else may be changed."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from recognition import services
+from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
+from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
+from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
+from recognition.admin.reviews import ReviewInline
+from recognition.models import Prediction
+from recognition.templatetags.presentation import percent
+
+WIDE_COLUMNS = (
+    "probabilities",
+    "activation_map",
+    "recognizer__data_sources",
+    "recognizer__description",
+    "model_version__labels",
+    "model_version__metrics",
+    "model_version__activation_note",
+)
+
+
+class PredictionChangeList(ChangeList):
+    """The list of predictions, without the columns that only one prediction's page shows."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: Any = None
+    ) -> "QuerySet[Prediction]":
+        """Leave the wide columns in the database."""
+        rows: QuerySet[Prediction] = super().get_queryset(request, exclude_parameters)
+        return rows.defer(*WIDE_COLUMNS)
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ReadOnlyAdmin):
+    """The list to review, and one page per picture."""
+
+    list_display = (
+        "thumbnail",
+        "label_column",
+        "probability_column",
+        "margin_column",
+        "version_column",
+        "state",
+        "created_at",
+    )
+    list_display_links = ("thumbnail", "label_column")
+    list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter)
+    list_select_related = ("recognizer", "model_version")
+    list_per_page = 50
+    show_full_result_count = False
+    date_hierarchy = "created_at"
+    search_fields = ("label", "suggested_label", "reviewed_label")
+    search_help_text = _("A label, or the whole id of a prediction.")
+    actions = (confirm_predicted_label, accept_suggestion, set_label)
+    change_form_template = "admin/recognition/prediction/change_form.html"
+    inlines = (ReviewInline,)
+    fields = readonly_fields = (
+        "recognizer_link",
+        "version_link",
+        "state",
+        "suggested_label",
+        "reviewed_label",
+        "margin_column",
+        "size",
+        "duration",
+        "created_at",
+        "picture",
+        "picture_sha256",
+    )
+
+    # Rights
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Allow erasure to those who hold the right; reviewers do not."""
+        return request.user.has_perm("recognition.delete_prediction")
+
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        """Allow reviews to those who hold the right."""
+        return request.user.has_perm("recognition.review_prediction")
+
+    # Deletion takes the picture along
+
+    def delete_model(self, request: HttpRequest, obj: Prediction) -> None:
+        """Delete the row, its reviews and its stored picture."""
+        services.delete_prediction(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Prediction]") -> None:
+        """Delete every row of the selection and its picture."""
+        for prediction in queryset:
+            services.delete_prediction(prediction)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let reviews go with their prediction, though nobody may delete one alone."""
+        to_delete, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return to_delete, counts, lacking - {"review"}, protected
+
+    # List
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that leaves wide columns alone."""
+        return PredictionChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Prediction]", search_term: str
+    ) -> "tuple[QuerySet[Prediction], bool]":
+        """Find a prediction by its id, or many by a piece of a label."""
+        try:
+            prediction_id = UUID(search_term.strip())
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(pk=prediction_id), False
+
+    @admin.display(description=_("picture"))
+    def thumbnail(self, prediction: Prediction) -> SafeString:
+        """Return the stored picture, small, fetched only when scrolled to."""
+        return format_html(
+            '<img class="lacewing-thumbnail" src="{}" alt="" width="72" height="72"'
+            ' loading="lazy" decoding="async">',
+            reverse("recognition:picture", args=[prediction.pk]),
+        )
+
+    @admin.display(description=_("label"), ordering="label")
+    def label_column(self, prediction: Prediction) -> SafeString | str:
+        """Return the predicted label, and beside it what people said instead."""
+        if prediction.reviewed_label and prediction.reviewed_label != prediction.label:
+            return format_html(
+                '<s>{}</s> <strong class="lacewing-label">{}</strong>',
+                prediction.label,
+                prediction.reviewed_label,
+            )
+        if prediction.state == Prediction.State.SUGGESTED:
+            return format_html(
+                '{} <em class="lacewing-label">{}?</em>',
+                prediction.label,
+                prediction.suggested_label,
+            )
+        return prediction.label
+
+    @admin.display(description=_("probability"), ordering="probability")
+    def probability_column(self, prediction: Prediction) -> str:
+        """Return the probability of the predicted label as percent."""
+        return percent(prediction.probability)
+
+    @admin.display(description=_("margin"), ordering="margin")
+    def margin_column(self, prediction: Prediction) -> str:
+        """Return how far the best class leads, as percent."""
+        return percent(prediction.margin)
+
+    @admin.display(description=_("version"), ordering="model_version__number")
+    def version_column(self, prediction: Prediction) -> str:
+        """Return the version, as "pests v3"."""
+        return f"{prediction.recognizer.slug} v{prediction.model_version.number}"
+
+    # One prediction
+
+    @admin.display(description=_("recognizer"))
+    def recognizer_link(self, prediction: Prediction) -> SafeString:
+        """Return a link to the recognizer."""
+        return admin_link(prediction.recognizer, prediction.recognizer.name)
+
+    @admin.display(description=_("model version"))
+    def version_link(self, prediction: Prediction) -> SafeString:
+        """Return a link to the version that predicted."""
+        return admin_link(prediction.model_version, self.version_column(prediction))
+
+    @admin.display(description=_("size as uploaded"))
+    def size(self, prediction: Prediction) -> str:
+        """Return width and height."""
+        return f"{prediction.width_px} × {prediction.height_px} px"
+
+    @admin.display(description=_("time taken"))
+    def duration(self, prediction: Prediction) -> str:
+        """Return how long decoding and inference took."""
+        return f"{prediction.duration_ms:.1f} ms"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add the picture, every class and the form that settles the label."""
+        prediction: Prediction = context["original"]
+        if "label_form" not in context:
+            context["label_form"] = self._label_form(prediction)
+        context["classes"] = prediction.top_classes(len(prediction.probabilities))
+        context["may_review"] = self.has_review_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one prediction; a POST settles its label."""
+        if request.method != "POST":
+            return super().change_view(request, object_id, form_url, extra_context)
+        if not self.has_review_permission(request):
+            raise PermissionDenied
+        prediction = self.get_object(request, object_id)
+        if prediction is None:
+            raise Http404
+        return self._settle(request, prediction)
+
+    def _settle(self, request: HttpRequest, prediction: Prediction) -> HttpResponse:
+        form = self._label_form(prediction, request.POST)
+        if not form.is_valid():
+            for error in form.errors.values():
+                messages.error(request, " ".join(error))
+            return HttpResponseRedirect(request.get_full_path())
+        label = form.cleaned_data["chosen_label"]
+        review(request, Prediction.objects.filter(pk=prediction.pk), label)
+        target = self._next_unsettled(prediction) if "_next" in request.POST else prediction
+        if target is None:
+            messages.info(request, _("No other prediction of this recognizer waits for a review."))
+            target = prediction
+        url = reverse("admin:recognition_prediction_change", args=[target.pk])
+        preserved = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        return HttpResponseRedirect(add_preserved_filters(preserved, url))
+
+    @staticmethod
+    def _label_form(prediction: Prediction, data: QueryDict | None = None) -> LabelForm:
+        active = prediction.recognizer.versions.filter(is_active=True)
+        labels = known_labels(prediction.recognizer, active)
+        choices = choices_by_probability(prediction, labels)
+        initial = prediction.reviewed_label or prediction.suggested_label or prediction.label
+        return LabelForm(data, choices=choices, initial={"label": initial})
+
+    @staticmethod
+    def _next_unsettled(prediction: Prediction) -> Prediction | None:
+        """Return the recognizer's unreviewed prediction with the smallest margin, or None."""
+        waiting = Prediction.objects.filter(recognizer=prediction.recognizer).exclude(
+            Q(pk=prediction.pk) | Q(state=Prediction.State.REVIEWED)
+        )
+        return waiting.order_by("margin").first()

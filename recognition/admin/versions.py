@@ -1,0 +1,223 @@
+"""Model versions in the admin: what each can do, and which one serves."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ml.errors import LacewingError
+from recognition import services
+from recognition.admin import formats
+from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.folders import FIGURES, read_folder
+from recognition.admin.forms import ActivationForm
+from recognition.models import ModelVersion
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    """The versions of every recognizer, one page each to compare and activate."""
+
+    list_display = (
+        "recognizer",
+        "number_column",
+        "is_active",
+        "architecture",
+        "accuracy",
+        "calibration_error",
+        "test_pictures",
+        "created_at",
+    )
+    list_display_links = ("number_column",)
+    list_filter = ("recognizer", "is_active", "architecture", "is_shipped")
+    list_select_related = ("recognizer",)
+    list_per_page = 50
+    actions = None
+    change_form_template = "admin/recognition/modelversion/change_form.html"
+    fields = (
+        "recognizer_link",
+        "is_active",
+        "activation_note",
+        "architecture",
+        "is_shipped",
+        "directory",
+        "metadata_sha256",
+        "created_at",
+        "activated_at",
+    )
+    readonly_fields = ("recognizer_link",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[ModelVersion]":
+        """Fetch the recognizers along."""
+        rows: QuerySet[ModelVersion] = super().get_queryset(request)
+        return rows.select_related("recognizer")
+
+    def has_activate_permission(self, request: HttpRequest) -> bool:
+        """Allow choosing what serves to those who hold the right."""
+        return request.user.has_perm("recognition.activate_modelversion")
+
+    # Columns
+
+    @admin.display(description=_("version"), ordering="number")
+    def number_column(self, version: ModelVersion) -> str:
+        """Return the number, as "v3"."""
+        return f"v{version.number}"
+
+    @admin.display(description=_("recognizer"))
+    def recognizer_link(self, version: ModelVersion) -> SafeString:
+        """Return a link to the recognizer."""
+        return admin_link(version.recognizer, version.recognizer.name)
+
+    @admin.display(description=_("test accuracy (95 % interval)"))
+    def accuracy(self, version: ModelVersion) -> str:
+        """Return the accuracy on the test pictures with its interval."""
+        return formats.accuracy(version.metrics)
+
+    @admin.display(description=_("calibration error"))
+    def calibration_error(self, version: ModelVersion) -> str:
+        """Return by how much probabilities and accuracy differ on average (ECE)."""
+        return formats.percent_or_dash(version.metrics.get("ece"))
+
+    @admin.display(description=_("test pictures"), empty_value=formats.MISSING)
+    def test_pictures(self, version: ModelVersion) -> int | None:
+        """Return on how many pictures it was measured."""
+        count: int | None = version.metrics.get("n")
+        return count
+
+    # Pages
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the figures, the activation and the rollback."""
+        site, name = self.admin_site, "recognition_modelversion"
+        return [
+            path(
+                "<int:version_id>/figures/<str:figure>.png",
+                site.admin_view(self.figure_view, cacheable=True),
+                name=f"{name}_figure",
+            ),
+            path(
+                "<int:version_id>/activate/",
+                site.admin_view(self.activate_view),
+                name=f"{name}_activate",
+            ),
+            path(
+                "<int:version_id>/rollback/",
+                site.admin_view(self.rollback_view),
+                name=f"{name}_rollback",
+            ),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add what was measured and what the folder holds."""
+        version: ModelVersion = context["original"]
+        context |= {
+            "columns": [version],
+            "metric_rows": formats.metric_rows([version]),
+            "class_rows": formats.class_rows(version.metrics),
+            "folder": read_folder(version),
+            "earlier": services.rollback_target(version) if version.is_active else None,
+            "may_activate": self.has_activate_permission(request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def figure_view(self, request: HttpRequest, version_id: int, figure: str) -> HttpResponse:
+        """Send one figure of the version's folder; only the names in `FIGURES` exist."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        version = get_object_or_404(ModelVersion, pk=version_id)
+        if figure not in FIGURES:
+            raise Http404
+        try:
+            content = (version.path / f"{figure}.png").read_bytes()
+        except OSError as error:
+            raise Http404 from error
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "Cache-Control": "private, max-age=3600",
+        }
+        return HttpResponse(content, content_type="image/png", headers=headers)
+
+    def activate_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
+        """Ask, then let this version serve."""
+        version = self._version_to_switch(request, version_id)
+        if version.is_active:
+            messages.info(request, _("%(version)s serves already.") % {"version": version})
+            return _back_to(version)
+        form = ActivationForm(request.POST if request.method == "POST" else None)
+        if not form.is_valid():
+            return self._confirm(request, version, version.recognizer.active_version(), form)
+        try:
+            services.activate_version(version, note=form.cleaned_data["note"])
+        except LacewingError as error:
+            messages.error(request, error.message)
+        else:
+            self._tell(request, version)
+        return _back_to(version)
+
+    def rollback_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
+        """Ask, then let the version that served before this one serve again."""
+        version = self._version_to_switch(request, version_id)
+        earlier = services.rollback_target(version)
+        if not version.is_active or earlier is None:
+            messages.error(request, _("Nothing to roll back to: no earlier version served."))
+            return _back_to(version)
+        if request.method != "POST":
+            return self._confirm(request, earlier, version, None)
+        try:
+            serving = services.rollback(version.recognizer)
+        except LacewingError as error:
+            messages.error(request, error.message)
+            return _back_to(version)
+        self._tell(request, serving)
+        return _back_to(serving)
+
+    def _version_to_switch(self, request: HttpRequest, version_id: int) -> ModelVersion:
+        if not self.has_activate_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(self.get_queryset(request), pk=version_id)
+
+    def _tell(self, request: HttpRequest, version: ModelVersion) -> None:
+        self.log_change(request, version, "Activated.")
+        messages.success(
+            request,
+            _("%(version)s is active; every server process takes it within seconds.")
+            % {"version": version},
+        )
+
+    def _confirm(
+        self,
+        request: HttpRequest,
+        candidate: ModelVersion,
+        incumbent: ModelVersion | None,
+        form: ActivationForm | None,
+    ) -> HttpResponse:
+        columns = [version for version in (incumbent, candidate) if version is not None]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Activate %(version)s") % {"version": candidate},
+            "opts": self.opts,
+            "media": self.media,
+            "form": form,
+            "candidate": candidate,
+            "incumbent": incumbent,
+            "columns": columns,
+            "metric_rows": formats.metric_rows(columns),
+        }
+        return TemplateResponse(
+            request, "admin/recognition/modelversion/confirm_activation.html", context
+        )
+
+
+def _back_to(version: ModelVersion) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:recognition_modelversion_change", args=[version.pk]))
