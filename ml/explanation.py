@@ -14,8 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 
 MAX_SIDE_PX = 4096  # stored copies stay below 1408; more would only cost memory
-MAX_ALPHA = 200  # of 255: the picture shows through the hottest place
-COLD = 0.15  # share of the strongest activation below which nothing is drawn
+MAX_ALPHA = 170  # of 255: the picture shows through the hottest place
+COLD = 0.1  # share of the strongest activation below which nothing is drawn
 
 # Position (0 cold to 1 hot) → red, green, blue. Lightness rises all the way, so the order
 # is read without telling hues apart, also by colour-blind people and in print.
@@ -126,5 +126,5 @@ def _palette() -> npt.NDArray[np.uint8]:
     colors = np.array([color for _, color in _RAMP])
     channels = [np.interp(heat, positions, colors[:, channel]) for channel in range(3)]
     warmth = np.clip((heat - COLD) / (1 - COLD), 0, 1)
-    palette = np.stack([*channels, MAX_ALPHA * np.sqrt(warmth)], axis=1)
+    palette = np.stack([*channels, MAX_ALPHA * warmth * (2 - warmth)], axis=1)
     return np.asarray(np.rint(palette), np.uint8)
