@@ -6,6 +6,7 @@ from django.http import QueryDict
 from recognition.errors import BadRequestError
 
 DEFAULT_TOP_K = 5
+SHOWN_INPUT_CHARS = 40
 
 
 class TopKForm(forms.Form):
@@ -18,12 +19,10 @@ def read_top_k(query: QueryDict) -> int:
     """Return how many classes a query asks for, `DEFAULT_TOP_K` where it does not say.
 
     Raises:
-        BadRequestError: `bad_top_k`, not a whole number from 1.
+        BadRequestError: not a whole number from 1.
     """
     form = TopKForm(query)
     if not form.is_valid():
-        raise BadRequestError(
-            f'"top_k" must be a whole number from 1, received "{query.get("top_k", "")[:40]}".',
-            code="bad_top_k",
-        )
+        received = query.get("top_k", "")[:SHOWN_INPUT_CHARS]
+        raise BadRequestError(f'"top_k" must be a whole number from 1, received "{received}".')
     return form.cleaned_data["top_k"] or DEFAULT_TOP_K

@@ -103,7 +103,7 @@ def _recognizer_page(
     context = {
         "recognizer": chosen,
         "version": chosen.active_version(),
-        "api_url": request.build_absolute_uri(f"/api/v1/recognizers/{chosen.slug}/predictions"),
+        "api_url": request.build_absolute_uri(reverse("api:create_prediction", args=[chosen.slug])),
         "upload_limits": _upload_limits(),
         "error": error,
     }
@@ -122,6 +122,7 @@ def _upload_limits() -> dict[str, Any]:
     """Return what the page's script checks before it sends: the limit and what it then says."""
     return {
         "max_bytes": settings.MAX_UPLOAD_BYTES,
+        "max_mib": settings.MAX_UPLOAD_BYTES / 2**20,
         "too_large_message": FileTooLargeError().message,
     }
 
@@ -135,7 +136,7 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     Template: `recognition/prediction.html`.
     Context: `prediction`, `recognizer`, `version`, `classes` (the `?top_k=` most probable,
     as label and probability), `n_classes`, `default_top_k`, `other_labels` to correct to,
-    `is_tiny`, `is_own`, `page_url`.
+    `is_tiny`, `is_own`, `page_url`, `can_upload`, `upload_limits`.
     """
     shown = _prediction_or_404(prediction_id)
     labels = shown.model_version.labels
@@ -149,6 +150,8 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
         "other_labels": [label for label in labels if label != shown.label],
         "is_tiny": max(shown.width_px, shown.height_px) < TINY_PX,
         "is_own": _is_own(request, shown),
+        "can_upload": shown.recognizer.active_version() is not None,
+        "upload_limits": _upload_limits(),
         "page_url": request.build_absolute_uri(shown.get_absolute_url()),
     }
     return render(request, "recognition/prediction.html", context)

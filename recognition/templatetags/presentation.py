@@ -6,7 +6,7 @@ from django.utils.translation import gettext
 
 register = template.Library()
 
-_SMALLEST_PERCENT = 0.1
+_SMALLEST_SHOWN = 0.001
 
 
 @register.filter
@@ -17,27 +17,28 @@ def readable(label: str) -> str:
 
 @register.filter
 def percent(fraction: float) -> str:
-    """Return a fraction in [0, 1] as a percentage with one decimal.
-
-    Rounding never claims certainty: 0.9999 is "> 99.9%", 0.0001 is "< 0.1%".
-    """
-    value = fraction * 100
-    if 0 < value < _SMALLEST_PERCENT:
-        return "< " + _percent_text(_SMALLEST_PERCENT)
-    if 100 - _SMALLEST_PERCENT / 2 <= value < 100:
-        return "> " + _percent_text(100 - _SMALLEST_PERCENT)
-    return _percent_text(value)
-
-
-def _percent_text(value: float) -> str:
+    """Return a measured fraction in [0, 1] as a percentage with one decimal."""
     # Translators: how a percentage is written, for example "97.3%".
-    return gettext("%(number)s%%") % {"number": formats.number_format(value, 1)}
+    return gettext("%(number)s%%") % {"number": formats.number_format(round(fraction * 100, 1), 1)}
 
 
 @register.filter
-def bar_width(probability: float) -> str:
+def probability(value: float) -> str:
+    """Return a probability in [0, 1] as a percentage that rounding never makes certain.
+
+    What would round to 0 or 100 is shown as "< 0.1%" and "> 99.9%": a softmax is neither.
+    """
+    if value < _SMALLEST_SHOWN / 2:
+        return f"< {percent(_SMALLEST_SHOWN)}"
+    if value >= 1 - _SMALLEST_SHOWN / 2:
+        return f"> {percent(1 - _SMALLEST_SHOWN)}"
+    return percent(value)
+
+
+@register.filter
+def bar_width(value: float) -> str:
     """Return the SVG `width` of a probability's bar: no locale's decimal comma in it."""
-    return f"{probability * 100:.2f}%"
+    return f"{value * 100:.2f}%"
 
 
 @register.filter

@@ -8,6 +8,7 @@ const CAN_BE_RETRIED = new Set([0, 429, 500, 502, 503, 504]); // 0: no answer ca
 const forms = [...document.querySelectorAll("form[data-upload]")];
 const waiting = [];
 let inFlight = 0;
+let isKnown = false; // the first answer sets the visitor's cookie, which the others must carry
 let uploads = 0;
 
 /* Pictures come in: picked, dropped, pasted */
@@ -121,7 +122,7 @@ function enqueue(upload) {
 }
 
 function sendNext() {
-  if (inFlight >= MAX_IN_FLIGHT || waiting.length === 0) return;
+  if (inFlight >= (isKnown ? MAX_IN_FLIGHT : 1) || waiting.length === 0) return;
   inFlight += 1;
   send(waiting.shift());
   sendNext();
@@ -148,6 +149,7 @@ function send({ form, file, row }) {
   request.addEventListener("loadend", () => {
     inFlight -= 1;
     if (request.status === 201) {
+      isKnown = true;
       succeed(row, file, request);
     } else {
       const retry = CAN_BE_RETRIED.has(request.status) ? () => enqueue({ form, file, row }) : null;
