@@ -148,20 +148,23 @@ def compare(
 def aligned(
     probabilities: npt.ArrayLike, labels: Sequence[str], to: Sequence[str]
 ) -> npt.NDArray[np.float64]:
-    """Return probabilities (n, len(labels)) in the columns of `to`; unknown classes get 0.
+    """Return probabilities (n, len(labels)) in the columns of `to`, as (n, len(to)).
 
-    Needed to compare versions that know different classes: both go into the union of them.
+    Needed to compare versions that know different classes. A class that `labels` lacks has
+    probability 0. One that `to` lacks is left out: no picture is compared that has it, so
+    the other version is not charged with choosing it.
 
     Raises:
-        ValueError: a label that `to` lacks, or as many columns as labels is not the case.
+        ValueError: not as many columns as labels.
     """
     values = np.asarray(probabilities, np.float64)
     if values.ndim != 2 or values.shape[1] != len(labels):
         raise ValueError(f"probabilities must be (n, {len(labels)}), received {values.shape}.")
-    if missing := set(labels) - set(to):
-        raise ValueError(f"labels without a column: {', '.join(sorted(missing))}.")
+    columns = {label: column for column, label in enumerate(labels)}
     result = np.zeros((len(values), len(to)))
-    result[:, [list(to).index(label) for label in labels]] = values
+    for column, label in enumerate(to):
+        if label in columns:
+            result[:, column] = values[:, columns[label]]
     return result
 
 

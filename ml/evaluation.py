@@ -164,12 +164,12 @@ def format_results(report: EvaluationReport, incumbent: EvaluationReport | None 
 def _column(report: EvaluationReport) -> dict[str, str]:
     """Return row title → cell for one report."""
     cells = {
-        "test pictures": f"{report.n}",
+        "test pictures": f"{report.n:6}",
         "accuracy": _share(report.accuracy, report.accuracy_interval),
         "one of the first 3": _share(report.top3_accuracy, report.top3_interval),
-        "mean F1 of classes": f"{report.macro_f1:.3f}",
-        "log loss": f"{report.log_loss:.3f}",
-        "calibration error": f"{report.ece:.3f}",
+        "mean F1 of classes": f"{report.macro_f1:6.3f}",
+        "log loss": f"{report.log_loss:6.3f}",
+        "calibration error": f"{report.ece:6.3f}",
     }
     for score in report.per_class:
         cells[f"recall {score.label}"] = (
