@@ -66,6 +66,7 @@ class _Found:
     """What the sources hold."""
 
     labels: set[str]
+    """Those that must have a readable picture: of class folders, even empty ones."""
     files: list[LabelledFile]
     pictures: list[_Picture]
     skipped: list[SkippedFile]
@@ -97,10 +98,10 @@ def load_dataset(
             `class_missing_from_split`, and what `ml.archives` and `ml.npz` refuse.
     """
     found = _Found(labels=set(), files=list(reviewed), pictures=[], skipped=[])
-    found.labels.update(file.label for file in reviewed)
     for source in dict.fromkeys(source.resolve() for source in sources):
         _collect(source, unpack_dir, found)
     _read_files(found, progress=progress)
+    found.labels.update(picture.label for picture in found.pictures)
     _check_classes(found)
 
     pictures, copies = _without_copies(found.pictures)

@@ -41,7 +41,7 @@ class Look:
 
     hash: int
     """64-bit perceptual hash."""
-    thumbnail: npt.NDArray[np.int64]
+    thumbnail: npt.NDArray[np.int16]
     """Grey, flattened, mean zero up to rounding: (256,), 16 times the deviation in grey levels."""
     flat: bool
     """Nearly one colour: its hash says nothing."""
@@ -80,7 +80,7 @@ def look_at(pixels: Pixels) -> Look:
     deviation = grey - int(grey.sum()) // grey.size
     return Look(
         hash=int.from_bytes(np.packbits(bits).tobytes()),
-        thumbnail=thumbnail,
+        thumbnail=thumbnail.astype(np.int16),
         flat=int((deviation**2).sum()) < FLAT_DEVIATION**2 * grey.size,
     )
 
@@ -132,8 +132,9 @@ def _join_alike(groups: "_Groups", looks: Sequence[Look], pairs: Iterator[tuple[
 
 def _thumbnails_agree(a: Look, b: Look) -> bool:
     """Whether the correlation of two thumbnails reaches the bar, without rounding."""
-    together = int(a.thumbnail @ b.thumbnail)
-    apart = int(a.thumbnail @ a.thumbnail) * int(b.thumbnail @ b.thumbnail)
+    first, second = a.thumbnail.astype(np.int64), b.thumbnail.astype(np.int64)
+    together = int(first @ second)
+    apart = int(first @ first) * int(second @ second)
     return together > 0 and (100 * together) ** 2 >= MIN_CORRELATION_PERCENT**2 * apart
 
 

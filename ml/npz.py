@@ -53,7 +53,7 @@ class NpzPictures:
             shape = ",".join(map(str, pixels.shape[1:])).encode()
             for index, number in enumerate(self.labels[part].tolist()):
                 digest = hashlib.sha256(shape)
-                digest.update(np.ascontiguousarray(pixels[index]))
+                digest.update(pixels[index].tobytes())
                 yield NpzRow(part=part, index=index, label=str(number), sha256=digest.hexdigest())
 
     def picture(self, part: Part, index: int) -> Pixels:
@@ -87,7 +87,7 @@ def read_npz(path: Path) -> NpzPictures:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, mtime_ns: int, size_bytes: int) -> NpzPictures:  # noqa: ARG001 (cache key)
+def _read(path: Path, mtime_ns: int, size_bytes: int) -> NpzPictures:
     try:
         with zipfile.ZipFile(path) as zipped:
             _check_members(path.name, zipped)
@@ -176,7 +176,7 @@ def _checked_pixels(file: str, name: str, array: npt.NDArray[Any]) -> Pixels:
 def _checked_labels(
     file: str, name: str, array: npt.NDArray[Any], pictures: int
 ) -> npt.NDArray[np.int64]:
-    if array.ndim == 2 and array.shape[1] == 1:  # noqa: PLR2004 (as CIFAR's labels come)
+    if array.ndim == 2 and array.shape[1] == 1:  # as CIFAR's labels come
         array = array[:, 0]
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise _bad(file, f"{name} is {array.dtype} {array.shape}; {_wanted(name)}")
