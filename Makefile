@@ -2,7 +2,10 @@
 
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3
+# The first Python that TensorFlow has wheels for; `make PYTHON=/path/to/python` names another.
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUITABLE)' 2> /dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
@@ -62,10 +65,9 @@ clean:  ## remove the virtual environments and caches; var/ stays
 	@rm -rf $(VENV) $(LOCKER) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
-	@command -v $(PYTHON) > /dev/null || { \
-		echo "$(PYTHON) was not found; Lacewing needs Python 3.11 or newer." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(\
-		f"$(PYTHON) is Python {v[0]}.{v[1]}; Lacewing needs 3.11 or newer (make PYTHON=...).")'
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUITABLE)' || { \
+		echo "Lacewing needs Python 3.11, 3.12 or 3.13; found: $$(python3 --version 2>&1)." \
+			"Install one, or name it: make PYTHON=/path/to/python." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Making $(VENV) failed; Debian and Ubuntu need the package python3-venv." >&2; \
 		exit 1; }

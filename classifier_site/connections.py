@@ -205,17 +205,19 @@ class Server(TcpWSGIServer):
         """Return whether to look for new connections; publish the load meanwhile."""
         self.board.publish(self.slot, self.load)
         accepting: bool = super().readable()
-        return accepting and time.monotonic() >= self.patient_until
+        if self.patient_until and accepting:
+            if time.monotonic() < self.patient_until:
+                return False
+            self.patient_until = 0.0
+            super().handle_accept()  # if it is still waiting; this does not block
+        return accepting
 
     def handle_accept(self) -> None:
         """Take a new connection, unless a less busy worker should have it."""
-        now = time.monotonic()
-        patience_is_new = now > self.patient_until + PATIENCE_S
-        if patience_is_new and self.board.someone_is_less_busy(self.slot):
-            self.patient_until = now + PATIENCE_S
-            return
-        self.patient_until = 0.0
-        super().handle_accept()
+        if self.board.someone_is_less_busy(self.slot):
+            self.patient_until = time.monotonic() + PATIENCE_S
+        else:
+            super().handle_accept()
 
     def maintenance(self, now: float) -> None:
         """Refuse what comes too slowly, then close what is idle."""

@@ -34,8 +34,6 @@ class Command(BaseCommand):
         port = environment.integer("PORT", DEFAULT_PORT, minimum=1, maximum=65535)
         listener = _listen(host, port)
         _in_child_process("prepare")
-        # One thread a process computes; a pool per process would only fight over the cores.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from classifier_site.server import LacewingServer
 
         def announce() -> None:
@@ -88,7 +86,7 @@ def _in_child_process(command: str) -> None:
             call_command(command, skip_checks=False)
             returncode = 0
         except CommandError as error:
-            print(error, file=sys.stderr)
+            sys.stderr.write(f"{error}\n")
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:

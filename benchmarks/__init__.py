@@ -1,0 +1,1 @@
+"""Measurements of the running server, each a command: `python -m benchmarks.serving`."""
