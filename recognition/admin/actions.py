@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import ValidationError
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from recognition import services
 from recognition.admin.forms import LabelForm, known_labels
@@ -27,6 +28,8 @@ def review(request: HttpRequest, predictions: Predictions, label: str | None) ->
 
     Returns how many reviews were written; what went wrong becomes a message.
     """
+    if not isinstance(request.user, AbstractBaseUser):
+        raise PermissionDenied
     try:
         written = services.review_predictions(predictions, label, request.user)
     except ValidationError as error:
@@ -54,7 +57,7 @@ def confirm_predicted_label(
     Those reviewed already keep their label: a bulk action must not undo a correction.
     """
     settled = selection.filter(state=Prediction.State.REVIEWED).count()
-    _tell_left_out(request, settled, _("%(count)d were reviewed before and keep their label."))
+    _tell_left_out(request, settled, gettext("Left alone, reviewed before: %(count)d."))
     review(request, selection.exclude(state=Prediction.State.REVIEWED), None)
 
 
@@ -67,7 +70,7 @@ def accept_suggestion(
     _tell_left_out(
         request,
         selection.count() - suggested.count(),
-        _("%(count)d have no suggestion that waits and stay as they are."),
+        gettext("Left alone, without a suggestion that waits: %(count)d."),
     )
     labels = suggested.order_by().values_list("suggested_label", flat=True).distinct()
     for label in list(labels):

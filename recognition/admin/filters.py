@@ -23,7 +23,7 @@ def _versions_in_view(request: HttpRequest) -> "QuerySet[ModelVersion]":
     """Return the versions of the recognizer that the list is narrowed to, or all."""
     recognizer_id = request.GET.get("recognizer__id__exact", "")
     versions = ModelVersion.objects.order_by("recognizer__slug", "-number")
-    return versions.filter(recognizer=recognizer_id) if recognizer_id.isdecimal() else versions
+    return versions.filter(recognizer=int(recognizer_id)) if recognizer_id.isdecimal() else versions
 
 
 class VersionFilter(admin.SimpleListFilter):
@@ -48,7 +48,7 @@ class VersionFilter(admin.SimpleListFilter):
             return queryset
         if not version_id.isdecimal():
             return queryset.none()
-        return queryset.filter(model_version=version_id)
+        return queryset.filter(model_version=int(version_id))
 
 
 class LabelFilter(admin.SimpleListFilter):

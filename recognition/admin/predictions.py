@@ -220,7 +220,7 @@ class PredictionAdmin(ReadOnlyAdmin):
         form = self._label_form(prediction, request.POST)
         if not form.is_valid():
             for error in form.errors.values():
-                messages.error(request, " ".join(error))
+                messages.error(request, " ".join(map(str, error)))
             return HttpResponseRedirect(request.get_full_path())
         label = form.cleaned_data["chosen_label"]
         review(request, Prediction.objects.filter(pk=prediction.pk), label)
@@ -229,7 +229,10 @@ class PredictionAdmin(ReadOnlyAdmin):
             messages.info(request, _("No other prediction of this recognizer waits for a review."))
             target = prediction
         url = reverse("admin:recognition_prediction_change", args=[target.pk])
-        preserved = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        preserved: dict[str, Any] = {
+            "preserved_filters": self.get_preserved_filters(request),
+            "opts": self.opts,
+        }
         return HttpResponseRedirect(add_preserved_filters(preserved, url))
 
     @staticmethod

@@ -1,5 +1,7 @@
 """Recognizers in the admin: their words are edited here, their versions only chosen."""
 
+from collections.abc import Sequence
+
 from django.contrib import admin
 from django.db.models import Count, Model, OuterRef, Prefetch, QuerySet, Subquery
 from django.http import HttpRequest
@@ -56,7 +58,7 @@ class RecognizerAdmin(ModelAdminBase):
 
     def get_prepopulated_fields(
         self, request: HttpRequest, obj: Model | None = None
-    ) -> dict[str, tuple[str, ...]]:
+    ) -> dict[str, Sequence[str]]:
         """Derive the slug from the name while both are new."""
         return {"slug": ("name",)} if obj is None else {}
 
@@ -66,7 +68,7 @@ class RecognizerAdmin(ModelAdminBase):
 
     # Columns
 
-    @admin.display(description=_("active version"), empty_value=_("none: train or activate one"))
+    @admin.display(description=_("active version"), empty_value=formats.MISSING)
     def active_version(self, recognizer: Recognizer) -> SafeString | None:
         """Return a link to the version that serves."""
         version = _active(recognizer)
