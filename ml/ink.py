@@ -1,0 +1,290 @@
+"""Writing becomes what MNIST is made of: light ink on black, one size, centred by its mass.
+
+MNIST (LeCun, Bottou, Bengio and Haffner 1998, section III.A) fitted every digit into 20 × 20
+pixels, aspect kept, and put its centre of mass at the centre of 28 × 28. The same is done
+here to any drawing or photograph of one: dark on light or light on dark, off-centre, on paper
+that is lit unevenly, drawn with a pen far thinner than MNIST's. Grey levels are kept.
+
+1. Paper is what most of the picture and of its border is; ink is what stands out of it, on
+   the side that stands out further. Under uneven light the paper is estimated place by place.
+2. Specks, and dark surroundings that reach along the picture's edge, are left out.
+3. The ink is cropped, scaled by area averaging and moved. Strokes far thinner than MNIST's
+   are thickened to MNIST's median, before the scaling takes them away.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from ml.parts import connected_parts
+
+Grey = npt.NDArray[np.uint8]
+Region = tuple[float, float, float, float]
+_Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+INK_SHARE = 20 / 28  # of the frame, for the long side of the ink, as in MNIST
+THIN_STROKE = 1.5 / 28  # of the frame: thinner than 99 % of MNIST's strokes
+USUAL_STROKE = 2.5 / 28  # of the frame: the median of MNIST's strokes
+MIN_CONTRAST = 12  # grey levels: less is paper, not ink
+MIN_SEPARATION = 4.0  # of ink from paper, in standard deviations of the paper
+
+_EVEN_LONG_SIDE_PX = 64  # up to here a picture is a finished scan: its paper is one level
+_OVERVIEW_LONG_SIDE_PX = 192  # where the ink lies is found on a small copy of a larger one
+_CLOSE_LONG_SIDE_PX = 100  # the ink itself is looked at a little finer than it will be drawn
+_PAPER_CELL_PX = 8  # of the overview: each cell gives one sample of the paper
+_STROKE_CELLS = 7  # wider than a stroke; what is wider still is paper of another brightness
+_SPECK_SHARE = 0.04  # of the largest part: less ink is a speck
+_EDGE_SHARE = 0.25  # of a side of the picture: a part in longer contact with it is not writing
+_FAINTEST = 26  # of 255: what belongs to the ink's bounding box
+_UNSCALED = 0.06  # a size so little off is left alone, because resampling would blur it
+_FINER = 4  # strokes are thickened on a grid so much finer than the frame's
+
+
+def prepare_ink(grey: Grey, height_px: int, width_px: int) -> tuple[Grey, Region]:
+    """Return the ink of `grey` (h, w) as (height_px, width_px, 1) uint8, light on black.
+
+    The region is what part of the picture the frame shows, as fractions of it. A picture
+    without ink gives a black frame.
+    """
+    found = _find_ink(grey)
+    frame = np.zeros((height_px, width_px, 1), np.uint8)
+    if found is None:
+        return frame, (0.0, 0.0, 1.0, 1.0)
+    ink, (left, top, right, bottom) = found
+    fitted = _fit(ink, frame_px=min(height_px, width_px))
+    rows, columns = fitted.shape
+    mass = fitted.sum(dtype=np.int64)
+    down = float(fitted.sum(axis=1, dtype=np.int64) @ np.arange(rows)) / mass
+    across = float(fitted.sum(axis=0, dtype=np.int64) @ np.arange(columns)) / mass
+    first_row = min(max(round(height_px / 2 - down), 0), height_px - rows)
+    first_column = min(max(round(width_px / 2 - across), 0), width_px - columns)
+    frame[first_row : first_row + rows, first_column : first_column + columns, 0] = fitted
+    pixel_width = (right - left) / columns
+    pixel_height = (bottom - top) / rows
+    return frame, (
+        left - first_column * pixel_width,
+        top - first_row * pixel_height,
+        right + (width_px - columns - first_column) * pixel_width,
+        bottom + (height_px - rows - first_row) * pixel_height,
+    )
+
+
+def _find_ink(grey: Grey) -> tuple[Grey, Region] | None:
+    """Return the ink, cropped, light on black 0..255, and where it is as fractions."""
+    height_px, width_px = grey.shape
+    if max(grey.shape) <= _EVEN_LONG_SIDE_PX:
+        signed, paper_level = _light_on_dark(grey)
+        return _cropped(_above(signed, paper_level), (0.0, 0.0, 1.0, 1.0))
+    overview = _scaled(grey, min(1.0, _OVERVIEW_LONG_SIDE_PX / max(grey.shape)))
+    signed, _ = _light_on_dark(overview)
+    inverted = signed is not overview
+    paper = _local_paper(signed)
+    ink = _above(signed, paper)
+    threshold = _ink_threshold(ink)
+    if threshold is None:
+        return None
+    writing = _writing(ink > threshold)
+    box = _grown(_bounding_box(writing), by_px=3, within=writing.shape)
+    left, top, right, bottom = box
+    region = _fractions(box, writing.shape)
+    source = (
+        math.floor(region[0] * width_px),
+        math.floor(region[1] * height_px),
+        math.ceil(region[2] * width_px),
+        math.ceil(region[3] * height_px),
+    )
+    close = grey[source[1] : source[3], source[0] : source[2]]
+    close = _scaled(close, min(1.0, _CLOSE_LONG_SIDE_PX / max(close.shape)))
+    size = (close.shape[1], close.shape[0])
+    paper_close = _resized(paper[top:bottom, left:right], size)
+    ink = _above(255 - close if inverted else close, paper_close)
+    # A little beyond the writing, so that soft edges stay and specks beside it do not.
+    near = Image.fromarray(writing[top:bottom, left:right].view(np.uint8) * 255)
+    near = near.filter(ImageFilter.MaxFilter(5)).resize(size, Image.Resampling.BILINEAR)
+    ink[np.asarray(near) < 128] = 0
+    return _cropped(ink, _fractions(source, grey.shape))
+
+
+def _light_on_dark(grey: Grey) -> tuple[Grey, int]:
+    """Return the picture with its ink lighter than its paper, and the paper's level.
+
+    The border counts a second time, because ink is rarer there. The median of all that is
+    paper; the third moment around it tells which side stands out further, and no single
+    pixel can sway that.
+    """
+    samples = np.concatenate(
+        (grey.ravel(), grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]), dtype=np.int32
+    )
+    paper_level = int(np.partition(samples, samples.size // 2)[samples.size // 2])
+    deviations = samples - paper_level
+    if int((deviations**3).sum(dtype=np.int64)) >= 0:
+        return grey, paper_level
+    return 255 - grey, 255 - paper_level
+
+
+def _local_paper(signed: Grey) -> Grey:
+    """Return the level of the paper (dark here) under each pixel of the overview.
+
+    The median of each cell, then a morphological opening, which takes away whatever is
+    lighter than its surroundings and narrower than a few cells: the strokes.
+    """
+    height_px, width_px = signed.shape
+    size = (max(1, round(width_px / _PAPER_CELL_PX)), max(1, round(height_px / _PAPER_CELL_PX)))
+    medians = Image.fromarray(signed).filter(ImageFilter.MedianFilter(_PAPER_CELL_PX - 1))
+    cells = medians.resize(size, Image.Resampling.NEAREST)
+    cells = cells.filter(ImageFilter.MinFilter(_STROKE_CELLS))
+    cells = cells.filter(ImageFilter.MaxFilter(_STROKE_CELLS))
+    return np.asarray(cells.resize((width_px, height_px), Image.Resampling.BICUBIC))
+
+
+def _above(signed: Grey, paper: Grey | int) -> Grey:
+    level = np.uint8(paper) if isinstance(paper, int) else paper
+    return np.maximum(signed, level) - level
+
+
+def _ink_threshold(ink: Grey) -> int | None:
+    """Return the level that best parts ink from paper (Otsu 1979), or None without ink."""
+    counts = np.bincount(ink.ravel(), minlength=256).astype(np.float64)
+    levels = np.arange(256.0)
+    below = counts.cumsum()
+    sum_below = (counts * levels).cumsum()
+    total, total_sum = below[-1], sum_below[-1]
+    above = total - below
+    weights = below * above
+    weights[weights == 0] = 1.0
+    between = (total_sum * below - total * sum_below) ** 2 / weights
+    threshold = int(between.argmax())
+    if not 0 < below[threshold] < total:
+        return None
+    paper_mean = sum_below[threshold] / below[threshold]
+    ink_mean = (total_sum - sum_below[threshold]) / above[threshold]
+    square_below = (counts * levels**2)[: threshold + 1].sum() / below[threshold]
+    spread = math.sqrt(max(0.0, square_below - paper_mean**2))
+    if ink_mean - paper_mean < max(MIN_CONTRAST, MIN_SEPARATION * spread):
+        return None
+    return threshold
+
+
+def _writing(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the mask without specks and without what lies along the picture's edge."""
+    parts = connected_parts(mask)
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    kept = areas > 0
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        kept &= np.bincount(edge, minlength=areas.size) <= _EDGE_SHARE * edge.size
+    if not kept.any():
+        kept = areas > 0
+    kept &= areas >= _SPECK_SHARE * areas[kept].max()
+    return kept[parts]
+
+
+def _cropped(ink: Grey, within: Region) -> tuple[Grey, Region] | None:
+    """Return the ink stretched to 0..255 and cropped to where there is any."""
+    threshold = _ink_threshold(ink)
+    if threshold is None:
+        return None
+    paper = ink[ink <= threshold]
+    # Half of the noise lies below the paper's level and was cut off: of what is left, three
+    # quarters lie under 0.674 standard deviations.
+    noise = float(np.partition(paper, paper.size * 3 // 4)[paper.size * 3 // 4]) / 0.674
+    floor = min(3 * noise, threshold / 2)
+    ink = _stretched(ink, floor)
+    box = _bounding_box(ink >= _FAINTEST)
+    left, top, right, bottom = _fractions(box, ink.shape)
+    width, height = within[2] - within[0], within[3] - within[1]
+    region = (
+        within[0] + left * width,
+        within[1] + top * height,
+        within[0] + right * width,
+        within[1] + bottom * height,
+    )
+    return ink[box[1] : box[3], box[0] : box[2]], region
+
+
+def _stretched(ink: Grey, floor: float = 0.0) -> Grey:
+    """Return the ink with its full strokes at 255 and `floor` at 0."""
+    strokes = ink[ink > ink.max() // 2]
+    full = float(np.partition(strokes, strokes.size * 3 // 4)[strokes.size * 3 // 4])
+    if floor == 0 and full >= 250:
+        return ink
+    levels = (np.arange(256) - floor) * (255 / (full - floor))
+    return np.clip(levels, 0, 255).round().astype(np.uint8)[ink]
+
+
+def _fit(ink: Grey, *, frame_px: int) -> Grey:
+    """Return the cropped ink at the size that MNIST has in a frame of `frame_px`."""
+    long_side_px = max(1, round(INK_SHARE * frame_px))
+    scale = long_side_px / max(ink.shape)
+    same = abs(scale - 1) <= _UNSCALED and max(ink.shape) <= frame_px
+    rows, columns = ink.shape if same else (max(1, round(side * scale)) for side in ink.shape)
+    missing = USUAL_STROKE * frame_px - _stroke_px(ink) * scale
+    thin = missing > (USUAL_STROKE - THIN_STROKE) * frame_px
+    if same and not thin:
+        return ink
+    fine = _resized(ink, (columns * _FINER, rows * _FINER))
+    if thin:
+        fine = _thickened(fine, missing * _FINER / 2)
+    return _stretched(np.asarray(Image.fromarray(fine).reduce(_FINER)))
+
+
+def _stroke_px(ink: Grey) -> float:
+    """Estimate the strokes' width: twice the ink's area over the length of its outline.
+
+    The outline is the grey levels' total variation along rows and columns, times π/4 because
+    an outline of any direction crosses rows and columns 4/π times its length on average.
+    """
+    padded = np.pad(ink, 1).astype(np.int16)
+    variation = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
+    return 2 * float(ink.sum(dtype=np.int64)) / (math.pi / 4 * float(variation))
+
+
+def _thickened(ink: Grey, radius_px: float) -> Grey:
+    """Return the ink dilated by a disc, on a canvas of the same size."""
+    reach = math.ceil(radius_px)
+    rows, columns = ink.shape
+    padded = np.pad(ink, reach)
+    thick = ink.copy()
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            if 0 < down * down + across * across <= radius_px * radius_px:
+                top, left = reach + down, reach + across
+                np.maximum(thick, padded[top : top + rows, left : left + columns], out=thick)
+    return thick
+
+
+def _bounding_box(mask: npt.NDArray[np.bool_]) -> _Box:
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _grown(box: _Box, *, by_px: int, within: tuple[int, int]) -> _Box:
+    left, top, right, bottom = box
+    return (
+        max(0, left - by_px),
+        max(0, top - by_px),
+        min(within[1], right + by_px),
+        min(within[0], bottom + by_px),
+    )
+
+
+def _fractions(box: _Box, shape: tuple[int, ...]) -> Region:
+    height_px, width_px = shape
+    return box[0] / width_px, box[1] / height_px, box[2] / width_px, box[3] / height_px
+
+
+def _scaled(grey: Grey, scale: float) -> Grey:
+    height_px, width_px = grey.shape
+    return _resized(grey, (max(1, round(width_px * scale)), max(1, round(height_px * scale))))
+
+
+def _resized(grey: Grey, size: tuple[int, int]) -> Grey:
+    """Resize to (width, height): the mean of the area when shrinking, else bilinear."""
+    if grey.shape == (size[1], size[0]):
+        return grey
+    shrinks = size[0] <= grey.shape[1] and size[1] <= grey.shape[0]
+    method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(grey).resize(size, method))
