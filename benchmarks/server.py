@@ -60,8 +60,15 @@ class RunningServer:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command on the same data; return what it printed."""
+        return self._run("manage.py", *arguments)
+
+    def run_module(self, module: str, *arguments: str) -> str:
+        """Run a module as a command on the same data; return what it printed."""
+        return self._run("-m", module, *arguments)
+
+    def _run(self, *arguments: str) -> str:
         finished = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=PROJECT,
             env=self.environment,
             capture_output=True,
@@ -69,7 +76,7 @@ class RunningServer:
             check=False,
         )
         if finished.returncode != 0:
-            raise RuntimeError(f"manage.py {' '.join(arguments)} failed: {finished.stderr}")
+            raise RuntimeError(f"{' '.join(arguments)} failed: {finished.stderr}")
         return finished.stdout
 
     def start(self) -> float:

@@ -1,6 +1,7 @@
 """Settings read from environment variables: each typed, checked, and refused in one line."""
 
 import difflib
+import ipaddress
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,6 +97,14 @@ class Environment:
         """Return the comma-separated parts."""
         parts = [part.strip() for part in self.text(name).split(",")]
         return [part for part in parts if part] or list(default)
+
+    def address(self, name: str) -> str:
+        """Return an IP address, or "" where none is given."""
+        value = self.text(name)
+        try:
+            return str(ipaddress.ip_address(value)) if value else ""
+        except ValueError:
+            raise self.refusal(name, "an IP address such as 127.0.0.1") from None
 
     def directory(self, name: str, default: Path) -> Path:
         """Return an absolute directory: the default, or an existing one that can be written."""

@@ -15,29 +15,40 @@ def read_or_create_secret_key(path: Path) -> str:
 
     Two processes may start at once on an empty directory: each writes its own temporary
     file and links it to `path`, which fails for the second, so both read the same whole
-    key. Raises `SettingError` when the file holds no usable key.
+    key.
+
+    Raises:
+        SettingError: the file cannot be read or made, or holds no usable key.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass  # another process was first: its key counts
-        finally:
-            draft.unlink()
-    key = path.read_text(encoding="ascii").strip()
+    try:
+        if not path.exists():
+            _create(path)
+        key = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        allowed = f"a directory where {path.name} can be read and written ({error.strerror})"
+        raise SettingError("LACEWING_DATA_DIR", str(path.parent), allowed) from error
     if len(key) < MINIMUM_LENGTH:
         raise SettingError(
             "LACEWING_SECRET_KEY",
-            "",
-            f"a key of at least {MINIMUM_LENGTH} characters in {path}; remove that file to "
-            "have a new one made, which signs everybody out",
+            f"the {len(key)} characters in {path}",
+            f"at least {MINIMUM_LENGTH} characters; remove the file to have a new key made, "
+            "which signs everybody out",
         )
     return key
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first: its key counts
+    finally:
+        draft.unlink()
