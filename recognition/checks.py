@@ -12,8 +12,8 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
+from ml.artifact import METADATA_NAME
 from recognition.models import ModelVersion
-from recognition.serving import METADATA_NAME
 
 
 @register(Tags.files)

@@ -59,6 +59,12 @@ class Recognizer(models.Model):
         blank=True,
         help_text=_("Absolute paths of the folders and archives that the last training read."),
     )
+    training_options = models.JSONField(
+        _("training options"),
+        default=dict,
+        blank=True,
+        help_text=_("What the last training was asked for; the next one asks the same."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -35,6 +35,7 @@ __all__ = [
     "activate_version",
     "classify_upload",
     "delete_prediction",
+    "read_metrics",
     "register_shipped",
     "register_version",
     "review_predictions",
@@ -73,7 +74,7 @@ def classify_upload(
     duration_ms = (time.perf_counter() - started_s) * 1000
 
     prediction_id = uuid.uuid4()
-    probabilities, ranking = _ranked(result, classifier.labels)
+    probabilities, ranking = ranked(result)
     best = ranking[0]
     second = probabilities[ranking[1]] if len(ranking) > 1 else 0.0
     prediction = Prediction(
@@ -86,7 +87,7 @@ def classify_upload(
         width_px=upload.copy_width_px,
         height_px=upload.copy_height_px,
         probabilities=probabilities,
-        label=classifier.labels[best],
+        label=result.labels[best],
         probability=probabilities[best],
         margin=round(probabilities[best] - second, PROBABILITY_DECIMALS),
         activation_map=(
@@ -99,12 +100,15 @@ def classify_upload(
     return prediction
 
 
-def _ranked(result: Classification, labels: Sequence[str]) -> tuple[list[float], list[int]]:
-    """Return the rounded probabilities by class, and the classes by rank as pages show them."""
+def ranked(result: Classification) -> tuple[list[float], list[int]]:
+    """Return the probabilities to store, by class, and the classes from the best on.
+
+    The order is that of `Prediction.top_classes`, which sees the rounded values only.
+    """
     probabilities = [
         min(1.0, max(0.0, round(float(p), PROBABILITY_DECIMALS))) for p in result.probabilities
     ]
-    # The same order as `Prediction.top_classes`, which sees the rounded values only.
+    labels = result.labels
     ranking = sorted(range(len(labels)), key=lambda index: (-probabilities[index], labels[index]))
     return probabilities, ranking
 

@@ -18,6 +18,7 @@ from typing import Final
 from django.conf import settings
 from django.db import DatabaseError, connections
 
+from ml.artifact import METADATA_NAME
 from ml.errors import ArtifactError
 from ml.inference import Classifier
 from ml.preprocessing import Preprocessing
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 BROKEN_RETRY_S: Final = 30.0
 DECODER_WAIT_S: Final = 10.0
-METADATA_NAME: Final = "metadata.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from ml.artifact import ArtifactMetadata, read_artifact
+from ml.artifact import METADATA_NAME, ArtifactMetadata, read_artifact
+from ml.errors import ArtifactError
 from recognition import serving
 from recognition.errors import ApplicationError
 from recognition.models import ModelVersion, Recognizer
@@ -59,6 +59,27 @@ def register_version(
         if directory.resolve() != target.resolve():
             _move(directory, target)
     return version
+
+
+def read_metrics(directory: Path) -> dict[str, Any]:
+    """Return the figures of a finished artifact's report, for the row that lists show.
+
+    The summary under "metrics" beside the full report on the test split; nothing where the
+    artifact has no report.
+
+    Raises:
+        ArtifactError: `bad_metadata`, the report is not the one that a training writes.
+    """
+    path = directory / REPORT_NAME
+    try:
+        report = json.loads(path.read_bytes())
+        return {**report.get("test", {}), **report["metrics"]}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            "bad_metadata", f"{path} does not hold the figures of a training ({error!r})."
+        ) from error
 
 
 def activate_version(version: ModelVersion, note: str = "") -> None:
@@ -131,7 +152,7 @@ def register_shipped() -> list[ModelVersion]:
     root = Path(settings.PRETRAINED_DIR)
     if not root.is_dir():
         return []
-    folders = sorted(path for path in root.iterdir() if (path / serving.METADATA_NAME).is_file())
+    folders = sorted(path for path in root.iterdir() if (path / METADATA_NAME).is_file())
     return [version for folder in folders if (version := _register_shipped_folder(folder))]
 
 
@@ -164,7 +185,7 @@ def _register_shipped_folder(folder: Path) -> ModelVersion | None:
             metadata,
             number=_next_number(recognizer, Path(settings.VERSIONS_DIR) / recognizer.slug),
             relative=Path(folder.name),
-            metrics=_shipped_metrics(folder),
+            metrics=read_metrics(folder),
         )
         version.is_shipped = True
         version.save(force_insert=True)
@@ -210,17 +231,6 @@ def _next_number(recognizer: Recognizer, home: Path) -> int:
     names = [path.name for path in home.iterdir()] if home.is_dir() else []
     numbers = [int(match[1]) for name in names if (match := _VERSION_FOLDER.fullmatch(name))]
     return int(max([highest, *numbers])) + 1
-
-
-def _shipped_metrics(folder: Path) -> dict[str, Any]:
-    """Return the verified report of a shipped folder, or nothing where it has none."""
-    try:
-        report = json.loads((folder / REPORT_NAME).read_bytes())
-    except FileNotFoundError:
-        return {}
-    if not isinstance(report, dict):
-        raise ValidationError(f"{folder / REPORT_NAME} must hold a JSON object.")
-    return report
 
 
 def _move(source: Path, target: Path) -> None:

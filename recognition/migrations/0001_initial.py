@@ -96,6 +96,15 @@ class Migration(migrations.Migration):
                         verbose_name="data sources",
                     ),
                 ),
+                (
+                    "training_options",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text="What the last training was asked for; the next one asks the same.",
+                        verbose_name="training options",
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
             ],
             options={
