@@ -25,6 +25,7 @@ from recognition.errors import StorageFullError, database_refusal, image_refusal
 from recognition.models import MAX_LABEL_CHARS, Prediction, Recognizer, Review
 from recognition.versions import (
     activate_version,
+    read_metrics,
     register_shipped,
     register_version,
     rollback,
