@@ -1,5 +1,6 @@
 """A model version in memory, ready to classify: LiteRT, without TensorFlow, Keras or Django."""
 
+import math
 import queue
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,7 @@ from ml.preprocessing import Preprocessing, prepare
 SIGNATURE = "serve"
 INPUT = "image"
 
-MAX_TENSOR_ELEMENTS = (
-    1 << 26
-)  # 256 MB of float32; the largest of MobileNetV2 at 224 px is 1.2 million
+MAX_TENSOR_ELEMENTS = 1 << 24  # 64 MB of floats; MobileNetV2 at 224 px has 1.2 million
 FLATBUFFER_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every LiteRT network
 
 Pixels = npt.NDArray[np.uint8]
@@ -100,7 +99,7 @@ class Classifier:
         path = directory / NETWORK_NAME
         _check_flatbuffer(path)
         try:
-            _check_weights(path)
+            _check_tensors(path)
             classifier = cls(metadata, path)
             runner = classifier._new_runner()
             _check_signature(runner, metadata)
@@ -182,32 +181,48 @@ def _check_flatbuffer(path: Path) -> None:
         raise _bad_network(path, f"it is no LiteRT network (it begins with {head!r})")
 
 
-def _check_weights(path: Path) -> None:
-    """Refuse NaN and infinite weights, and tensors too large to be meant.
+def _check_tensors(path: Path) -> None:
+    """Refuse NaN and infinite weights, and tensors whose claimed size is not their real one.
 
-    Constants are read from an interpreter that is never allocated and has no delegate:
-    XNNPACK packs the weights away from sight, and what has no data yet is no constant.
+    The interpreter has no delegate: XNNPACK packs the weights away from sight, and trusts
+    claimed shapes to the point of reading beyond the end of the file. What has no data
+    before anything is allocated is computed, not constant.
     """
     interpreter = Interpreter(
         model_path=str(path),
         num_threads=1,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
-    for subgraph in range(interpreter.num_subgraphs()):
-        for tensor in interpreter.get_tensor_details(subgraph):
-            elements = int(np.prod(tensor["shape"], dtype=np.float64))
-            if elements > MAX_TENSOR_ELEMENTS:
-                raise _bad_network(path, f"{tensor['name']} claims {elements} elements")
-            if not np.isfinite(tensor["quantization_parameters"]["scales"]).all():
-                raise _nan_weights(path, tensor["name"])
-            if np.dtype(tensor["dtype"]).kind != "f":
-                continue
+    subgraphs = range(interpreter.num_subgraphs())
+    claimed = {
+        (subgraph, tensor["index"]): tensor
+        for subgraph in subgraphs
+        for tensor in interpreter.get_tensor_details(subgraph)
+    }
+    for (subgraph, index), tensor in claimed.items():
+        if _elements(tensor) > MAX_TENSOR_ELEMENTS:
+            raise _bad_network(path, f"{tensor['name']} claims {_elements(tensor)} numbers")
+        if not np.isfinite(tensor["quantization_parameters"]["scales"]).all():
+            raise _nan_weights(path, tensor["name"])
+        if np.dtype(tensor["dtype"]).kind == "f":
             try:
-                weights = interpreter.get_tensor(tensor["index"], subgraph)
+                weights = interpreter.get_tensor(index, subgraph)
             except ValueError:
-                continue  # computed, not constant
+                continue
             if not np.isfinite(weights).all():
                 raise _nan_weights(path, tensor["name"])
+    interpreter.allocate_tensors()
+    for tensor in interpreter.get_tensor_details(0):
+        before = claimed.get((0, tensor["index"]))
+        if before is not None and _elements(before) > _elements(tensor):
+            raise _bad_network(
+                path,
+                f"{tensor['name']} claims {_elements(before)} numbers and has {_elements(tensor)}",
+            )
+
+
+def _elements(tensor: dict[str, Any]) -> int:
+    return math.prod(tensor["shape"].tolist())
 
 
 def _check_signature(runner: Any, metadata: ArtifactMetadata) -> None:
