@@ -13,7 +13,7 @@ from ml.artifact import ArtifactMetadata, write_artifact
 from ml.preprocessing import Preprocessing
 from recognition import services, serving
 from recognition.models import ModelVersion, Recognizer
-from tests.recognition.networks import COLOR_LABELS, COLOR_WEIGHTS, color_network
+from tests.networks import COLOR_LABELS, COLOR_WEIGHTS, color_network
 from tests.recognition.pictures import make_picture
 
 SIZE_PX = 32
