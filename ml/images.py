@@ -4,7 +4,6 @@ Colour profiles are ignored: the numbers in the file are taken as sRGB, in train
 serving alike.
 """
 
-import functools
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,26 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
-# Imported by name because Image.open would otherwise load all of Pillow's forty plugins.
-from PIL import (
-    AvifImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from ml.errors import ImageError
+from ml.formats import announced_format
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 50_000_000  # a 48-megapixel phone's picture passes
 MAX_SIDE_PX = 20_000
 WORKING_LONG_SIDE_PX = 704  # twice and more what a network sees, and enough to show on a page
-ALLOWED_FORMATS = "JPEG, PNG, WebP, AVIF, HEIC or GIF"
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,31 +28,6 @@ _SCALES = (32, 16, 8, 4, 2)
 _JPEG_SCALES = (8, 4, 2)  # what libjpeg does while it decodes, at a fraction of the work
 _BAND_PX = 1 << 20  # pixels converted at a time: bounds the memory above the decoded picture
 _PLAIN_MODES = frozenset({"L", "RGB", "RGBX", "CMYK", "YCbCr"})
-
-_PILLOW_FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
-    "JPEG": (JpegImagePlugin.JpegImageFile.format, MpoImagePlugin.MpoImageFile.format),
-    "PNG": (PngImagePlugin.PngImageFile.format,),
-    "GIF": (GifImagePlugin.GifImageFile.format,),
-    "WEBP": (WebPImagePlugin.WebPImageFile.format,),
-    "AVIF": (AvifImagePlugin.AvifImageFile.format,),
-    "HEIF": ("HEIF",),
-}
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIF_BRANDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-)
-_OTHER_CONTENTS: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"BM", "a BMP picture"),
-    (b"II*\0", "a TIFF picture"),
-    (b"MM\0*", "a TIFF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"%!PS", "a PostScript document"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\0\0\1\0", "an icon file"),
-    (b"PK\3\4", "a ZIP archive"),
-    (b"<", "an SVG, HTML or XML text"),
-)
 
 # A PNG's transparent colour stands in the file's own bit depth, Pillow's pixels in 8 bits.
 _PNG_KEY_TO_8_BIT: Final[Mapping[str, Callable[[int], int]]] = {
@@ -116,11 +79,9 @@ def decode_image(
     or `file_too_large`.
     """
     data = _read(source, max_file_bytes)
-    announced = _sniff(data)
-    if announced == "HEIF":
-        _register_heif()
+    announced = announced_format(data)
     try:
-        with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[announced]) as image:
+        with Image.open(io.BytesIO(data), formats=announced.pillow_formats()) as image:
             _check_size(image.size, max_pixels)
             return _decode(image)
     except ImageError:
@@ -140,8 +101,8 @@ def decode_image(
     except Exception as error:
         raise ImageError(
             "bad_image",
-            f"The file begins like {_article(announced)} picture but is damaged or incomplete. "
-            "Please open it in an image program, save it again and send that.",
+            f"The file begins like {announced.name_for_people} picture but is damaged or "
+            "incomplete. Please open it in an image program, save it again and send that.",
         ) from error
 
 
@@ -202,33 +163,6 @@ def _read(source: bytes | Path, max_file_bytes: int) -> bytes:
     if not data:
         raise ImageError("bad_image", "The file is empty. Please choose a picture.")
     return data
-
-
-def _sniff(data: bytes) -> str:
-    """Return which of the allowed formats the first bytes announce; names say nothing."""
-    if data.startswith(b"\xff\xd8"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:8] == b"ftyp":
-        # AVIF and HEIC share the container, and "mif1" may be either: the compatible brands tell.
-        end = min(int.from_bytes(data[:4], "big"), 256)
-        brands = {data[8:12], *(data[i : i + 4] for i in range(16, end, 4))}
-        if brands & _AVIF_BRANDS:
-            return "AVIF"
-        if brands & _HEIF_BRANDS:
-            return "HEIF"
-    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    received = next((name for magic, name in _OTHER_CONTENTS if start.startswith(magic)), None)
-    raise ImageError(
-        "unsupported_type",
-        f"The file is {received or 'of a kind that is not known here'}. "
-        f"Please send a {ALLOWED_FORMATS} picture.",
-    )
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -320,17 +254,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         return 1
     return orientation if isinstance(orientation, int) else 1
-
-
-def _article(format_name: str) -> str:
-    return f"an {format_name}" if format_name[0] in "AH" else f"a {format_name}"
-
-
-@functools.cache
-def _register_heif() -> None:
-    """Teach Pillow HEIC, at the first such file: the library costs memory and start-up time."""
-    import pillow_heif
-
-    pillow_heif.register_heif_opener(
-        thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
-    )

@@ -211,7 +211,8 @@ def _stretched(ink: Grey, floor: float = 0.0) -> Grey:
     if floor == 0 and full >= 250:
         return ink
     levels = (np.arange(256) - floor) * (255 / (full - floor))
-    return np.clip(levels, 0, 255).round().astype(np.uint8)[ink]
+    table: Grey = np.clip(levels, 0, 255).round().astype(np.uint8)
+    return table[ink]
 
 
 def _fit(ink: Grey, *, frame_px: int) -> Grey:

@@ -5,9 +5,10 @@ import numpy.typing as npt
 
 
 def connected_parts(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Number the parts of `mask` (h, w) that hang together, corners included: 1, 2, …; 0 is none.
+    """Return the number, from 1, of each pixel's part of `mask` (h, w); 0 where there is none.
 
-    Runs of a row are found at once; those that touch a run of the row above are united.
+    Pixels that touch by a side or a corner belong together. The runs of all rows are found at
+    once; those that touch a run of the row above are united.
     """
     height, width = mask.shape
     padded = np.zeros((height, width + 2), np.int8)

@@ -42,16 +42,16 @@ class Preprocessing:
     ink: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("height_px", "width_px"):
-            side_px = getattr(self, name)
-            if type(side_px) is not int or not 1 <= side_px <= MAX_INPUT_SIDE_PX:
-                _refuse(name, side_px, f"a whole number from 1 to {MAX_INPUT_SIDE_PX}")
-        if self.color not in get_args(Color):
-            _refuse("color", self.color, " or ".join(get_args(Color)))
-        if self.fit not in get_args(Fit):
-            _refuse("fit", self.fit, " or ".join(get_args(Fit)))
-        if type(self.ink) is not bool:
-            _refuse("ink", self.ink, "true or false")
+        sides = f"a whole number from 1 to {MAX_INPUT_SIDE_PX}"
+        for name, allowed, is_allowed in (
+            ("height_px", sides, _is_side),
+            ("width_px", sides, _is_side),
+            ("color", " or ".join(get_args(Color)), get_args(Color).__contains__),
+            ("fit", " or ".join(get_args(Fit)), get_args(Fit).__contains__),
+            ("ink", "true or false", lambda value: isinstance(value, bool)),
+        ):
+            if not is_allowed(received := getattr(self, name)):
+                _refuse(name, received, allowed)
 
     def to_dict(self) -> dict[str, object]:
         """Return what `from_dict` reads, fit for JSON."""
@@ -141,6 +141,10 @@ def _crop(pixels: Pixels, height_px: int, width_px: int) -> tuple[Pixels, Region
         region[3] * source_height_px,
     )
     return resize(pixels, width_px, height_px, box), region
+
+
+def _is_side(value: object) -> bool:
+    return type(value) is int and 1 <= value <= MAX_INPUT_SIDE_PX
 
 
 def _refuse(name: str, received: object, allowed: str) -> None:
