@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Field, NinjaAPI, Path, Query, Schema
+from ninja import Field, NinjaAPI, Path, Query, Schema, Status
 from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
 
@@ -154,7 +154,7 @@ api = NinjaAPI(
 )
 def create_prediction(
     request: HttpRequest, response: HttpResponse, slug: Path[str], query: Query[TopKQuery]
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """Classify one uploaded picture and store the prediction.
 
     The picture is re-encoded without its metadata before it is stored. Codes of errors:
@@ -171,7 +171,7 @@ def create_prediction(
     response["Location"] = request.build_absolute_uri(
         reverse("api:read_prediction", args=[prediction.id])
     )
-    return HTTPStatus.CREATED, _created(prediction, query.top_k)
+    return Status(HTTPStatus.CREATED, _created(prediction, query.top_k))
 
 
 @api.get(
