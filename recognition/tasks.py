@@ -1,0 +1,235 @@
+"""The job that makes a better version: collect, train in a child process, gate, activate.
+
+The job knows nothing of queues: a command calls it today. Training runs in a child
+process, so that TensorFlow's memory goes away with it and the caller stays light.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from django.conf import settings
+
+from ml.errors import TrainingError
+from recognition import services
+from recognition.models import ModelVersion, Prediction, Recognizer
+
+Activation = Literal["auto", "never", "force"]
+
+EXIT_PERSON_CAN_MEND = 2
+STOP_WAIT_S = 20.0
+CHILD_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's notes on the processor are not for growers
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRequest:
+    """What a person asks of a training; None means "as last time", or the best recipe."""
+
+    slug: str
+    name: str = ""
+    sources: Sequence[Path] = ()
+    options: Mapping[str, Any]
+    """`architecture`, `image_size_px`, `epochs`, `weights`, `pictures`, `seed`."""
+    activate: Activation = "auto"
+    resume: bool = False
+    serving_only: bool = False
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainOutcome:
+    """The new version, and what became of it."""
+
+    version: ModelVersion
+    activated: bool
+    reasons: list[str]
+
+
+class TrainingStoppedError(TrainingError):
+    """The training was stopped before its end; nothing was registered."""
+
+
+def retrain(request: RetrainRequest) -> RetrainOutcome:
+    """Train a version of a recognizer, gate it against the active one, activate the better.
+
+    The recognizer is created if it is new, once its first version is whole. Interrupted at
+    any moment, nothing half-written is visible, and `resume` loses at most one epoch.
+
+    Raises:
+        TrainingError: the training cannot begin or failed; the child said why.
+        TrainingStoppedError: it was stopped.
+        ValidationError: the slug cannot be a recognizer's address.
+        ArtifactError: the finished version does not verify.
+    """
+    recognizer = Recognizer.objects.filter(slug=request.slug).first()
+    if recognizer is None:
+        recognizer = Recognizer(
+            slug=request.slug, name=request.name or request.slug.replace("-", " ").capitalize()
+        )
+        recognizer.full_clean()
+    workspace = Path(settings.TRAINING_DIR) / recognizer.slug
+    workspace.mkdir(parents=True, exist_ok=True)
+    spec = _resumed(workspace) if request.resume else _new_spec(recognizer, request, workspace)
+    incumbent = recognizer.active_version() if recognizer.pk else None
+    spec |= {
+        "incumbent": str(incumbent.path) if incumbent else None,
+        "resume": request.resume,
+    }
+    output = Path(spec["output"])
+    shutil.rmtree(output, ignore_errors=True)
+    spec_path = workspace / "spec.json"
+    spec_path.write_text(json.dumps(spec, indent=2))
+    _run_build(spec_path)
+    outcome = _take_in(recognizer, spec, output, incumbent, request.activate)
+    shutil.rmtree(workspace)
+    return outcome
+
+
+def _new_spec(
+    recognizer: Recognizer, request: RetrainRequest, workspace: Path
+) -> dict[str, Any]:
+    """Return the specification that `ml.build.BuildSpec` reads."""
+    sources = [str(path.resolve()) for path in request.sources] or recognizer.data_sources
+    reviewed = (
+        Prediction.objects.filter(recognizer=recognizer).reviewed() if recognizer.pk else []
+    )
+    if not sources and not reviewed:
+        raise TrainingError(
+            "no_data",
+            f'There are no pictures to train "{recognizer.slug}" on: pass --data with a folder '
+            "that holds a folder of pictures for every class.",
+        )
+    versions = recognizer.versions.order_by("number") if recognizer.pk else []
+    asked = {key: value for key, value in request.options.items() if value is not None}
+    return {
+        "name": request.name or recognizer.name,
+        "output": str(workspace / "version"),
+        "workspace": str(workspace),
+        "cache_dir": str(settings.CACHE_DIR),
+        "sources": sources,
+        "reviewed": [
+            {
+                "path": str(prediction.picture_path),
+                "label": prediction.reviewed_label,
+                "name": f"prediction {prediction.pk}",
+            }
+            for prediction in reviewed
+        ],
+        "known_splits": [
+            str(path)
+            for version in versions
+            if (path := version.path / "examples.csv.gz").is_file()
+        ],
+        "options": _remembered(recognizer) | asked,
+        "serving_only": request.serving_only,
+        "notes": list(request.notes),
+    }
+
+
+def _remembered(recognizer: Recognizer) -> dict[str, Any]:
+    """Return the options of the last training, less a weights file that has gone."""
+    options = dict(recognizer.training_options)
+    weights = options.get("weights")
+    if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
+        del options["weights"]
+    return options
+
+
+def _resumed(workspace: Path) -> dict[str, Any]:
+    try:
+        spec: dict[str, Any] = json.loads((workspace / "spec.json").read_text())
+    except FileNotFoundError:
+        raise TrainingError(
+            "nothing_to_resume",
+            f'There is no interrupted training of "{workspace.name}" to resume. Run again '
+            "without --resume.",
+        ) from None
+    return spec
+
+
+def _run_build(spec_path: Path) -> None:
+    """Run `ml.build` in a child that ends when this process does.
+
+    The child is its own session: Ctrl-C reaches this process alone, which passes it on once.
+    """
+    child = subprocess.Popen(  # noqa: S603: our own interpreter and module
+        [sys.executable, "-m", "ml.build", str(spec_path)],
+        cwd=settings.BASE_DIR,
+        env=os.environ | CHILD_ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        status = child.wait()
+    except BaseException:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
+    finally:
+        if child.stdin is not None:
+            child.stdin.close()
+    if status == 0:
+        return
+    if status == EXIT_PERSON_CAN_MEND:
+        raise TrainingError("training_refused", "Nothing was trained or activated.")
+    raise TrainingStoppedError(
+        "training_stopped",
+        f"The training ended before it was done (exit status {status}). Nothing was activated; "
+        "run again with --resume to go on.",
+    )
+
+
+def _take_in(
+    recognizer: Recognizer,
+    spec: Mapping[str, Any],
+    output: Path,
+    incumbent: ModelVersion | None,
+    activate: Activation,
+) -> RetrainOutcome:
+    """Register the finished version, and activate it if the gate or the person says so."""
+    report = json.loads((output / "report.json").read_text())
+    recognizer.data_sources = spec["sources"]
+    recognizer.training_options = spec["options"]
+    recognizer.save()
+    version = services.register_version(recognizer, output, metrics=report["metrics"])
+    activated, reasons = _gate(report["comparison"], incumbent, activate)
+    note = " ".join(reasons)
+    if activated:
+        services.activate_version(version, note)
+    else:
+        version.activation_note = note
+        version.save(update_fields=["activation_note"])
+    return RetrainOutcome(version=version, activated=activated, reasons=reasons)
+
+
+def _gate(
+    comparison: Mapping[str, Any] | None, incumbent: ModelVersion | None, activate: Activation
+) -> tuple[bool, list[str]]:
+    """Decide on the comparison with the incumbent; return the decision and its reasons."""
+    if activate == "never":
+        return False, ["Not activated, as asked."]
+    if comparison is None or incumbent is None:
+        return True, ["Activated: there was no active version to compare with."]
+    reasons = [str(reason) for reason in comparison["reasons"]]
+    worse = comparison["verdict"] == "worse"
+    if activate == "force":
+        forced = "although it is worse" if worse else "not needed"
+        return True, [f"Activated by force ({forced}).", *reasons]
+    if worse:
+        return False, [f"Not activated: worse than v{incumbent.number}.", *reasons]
+    return True, [f"Activated: {comparison['verdict']} beside v{incumbent.number}.", *reasons]
