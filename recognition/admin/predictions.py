@@ -56,7 +56,7 @@ class PredictionAdmin(ReadOnlyAdmin):
         "margin_column",
         "version_column",
         "state",
-        "created_at",
+        "created_column",
     )
     list_display_links = ("thumbnail", "label_column")
     list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter)
@@ -69,18 +69,20 @@ class PredictionAdmin(ReadOnlyAdmin):
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
     inlines = (ReviewInline,)
-    fields = readonly_fields = (
-        "recognizer_link",
-        "version_link",
-        "state",
-        "suggested_label",
-        "reviewed_label",
-        "margin_column",
-        "size",
-        "duration",
+    fields = (
+        ("recognizer_link", "version_link"),
+        ("state", "suggested_label", "reviewed_label"),
+        ("margin_column", "duration", "size"),
         "created_at",
         "picture",
         "picture_sha256",
+    )
+    readonly_fields = (
+        "recognizer_link",
+        "version_link",
+        "margin_column",
+        "duration",
+        "size",
     )
 
     # Rights
@@ -166,6 +168,11 @@ class PredictionAdmin(ReadOnlyAdmin):
         """Return the version, as "pests v3"."""
         return f"{prediction.recognizer.slug} v{prediction.model_version.number}"
 
+    @admin.display(description=_("created (UTC)"), ordering="created_at")
+    def created_column(self, prediction: Prediction) -> str:
+        """Return the time in a form that is short and the same in every language."""
+        return f"{prediction.created_at:%Y-%m-%d %H:%M}"
+
     # One prediction
 
     @admin.display(description=_("recognizer"))
@@ -178,7 +185,7 @@ class PredictionAdmin(ReadOnlyAdmin):
         """Return a link to the version that predicted."""
         return admin_link(prediction.model_version, self.version_column(prediction))
 
-    @admin.display(description=_("size as uploaded"))
+    @admin.display(description=_("size of the stored picture"))
     def size(self, prediction: Prediction) -> str:
         """Return width and height."""
         return f"{prediction.width_px} × {prediction.height_px} px"

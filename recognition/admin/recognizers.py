@@ -15,6 +15,7 @@ from recognition.admin.base import ModelAdminBase, admin_link
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since")
+TRAINING = ("data_sources", "training_options")
 
 
 @admin.register(Recognizer)
@@ -43,18 +44,18 @@ class RecognizerAdmin(ModelAdminBase):
     # Fields and rights
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        """Show the paths of the data to editors alone: they name folders of the server."""
+        """Show what it was trained on to editors alone: it names folders of the server."""
         words = ("name", "slug", "description")
         if obj is None:
             return words
-        paths = ("data_sources",) if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *paths, "created_at")
+        training = TRAINING if self.has_change_permission(request, obj) else ()
+        return (*words, *FACTS, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
         """Fix the slug once it is created: addresses and folders carry it."""
-        return () if obj is None else ("slug", *FACTS, "data_sources", "created_at")
+        return () if obj is None else ("slug", *FACTS, *TRAINING, "created_at")
 
     def get_prepopulated_fields(
         self, request: HttpRequest, obj: Model | None = None

@@ -33,24 +33,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         "accuracy",
         "calibration_error",
         "test_pictures",
-        "created_at",
+        "created_column",
     )
     list_display_links = ("number_column",)
-    list_filter = ("recognizer", "is_active", "architecture", "is_shipped")
+    list_filter = ("recognizer", "is_active", "architecture")
     list_select_related = ("recognizer",)
     list_per_page = 50
     actions = None
     change_form_template = "admin/recognition/modelversion/change_form.html"
     fields = (
-        "recognizer_link",
-        "is_active",
+        ("recognizer_link", "architecture"),
+        ("is_active", "activated_at", "created_at"),
         "activation_note",
-        "architecture",
-        "is_shipped",
-        "directory",
+        ("is_shipped", "directory"),
         "metadata_sha256",
-        "created_at",
-        "activated_at",
     )
     readonly_fields = ("recognizer_link",)
 
@@ -90,6 +86,11 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         """Return on how many pictures it was measured."""
         count: int | None = version.metrics.get("n")
         return count
+
+    @admin.display(description=_("created (UTC)"), ordering="created_at")
+    def created_column(self, version: ModelVersion) -> str:
+        """Return the time in a form that is short and the same in every language."""
+        return f"{version.created_at:%Y-%m-%d %H:%M}"
 
     # Pages
 
