@@ -60,7 +60,7 @@ class SizeLimitUploadHandler(FileUploadHandler):
         else:
             self._chunks.append(raw_data)
 
-    def file_complete(self, file_size: int) -> UploadedFile:
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
         """Return the file, or what refuses to be read in its place."""
         if self._length_bytes > settings.MAX_UPLOAD_BYTES:
             return OversizeUpload(self.field_name)
@@ -90,7 +90,8 @@ def read_upload(request: HttpRequest) -> bytes:
             ", with a file name.",
             code="missing_image",
         )
-    return picture.read()
+    data: bytes = picture.read()
+    return data
 
 
 def count_upload(request: HttpRequest) -> None:

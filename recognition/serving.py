@@ -1,4 +1,4 @@
-"""What one process serves: the active model versions, loaded, and the child that decodes.
+"""What one process serves: the active model versions, loaded.
 
 Nothing is loaded at import, so that management commands and `migrate` pay for nothing: the
 first upload (or the server's start, through `start`) loads, and a thread then follows the
@@ -21,15 +21,15 @@ from django.db import DatabaseError, connections
 from ml.artifact import METADATA_NAME
 from ml.errors import ArtifactError
 from ml.inference import Classifier
-from ml.preprocessing import Preprocessing
-from ml.sandbox import DecodedUpload, DecoderBusyError, DecoderProcess
-from recognition.errors import BusyError, NoActiveVersionError
+from recognition.decoding import decode, decoder
+from recognition.errors import NoActiveVersionError
 from recognition.models import ModelVersion
+
+__all__ = ["Registry", "ServedVersion", "decode", "decoder", "load_version", "registry"]
 
 logger = logging.getLogger(__name__)
 
 BROKEN_RETRY_S: Final = 30.0
-DECODER_WAIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class Registry:
         """Forget everything without touching other threads: the state of a forked child."""
         self._lock = threading.RLock()  # refreshes, one at a time
         self._wake = threading.Event()
-        self._stopping = False
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._served: dict[str, ServedVersion] = {}
         self._active_numbers: dict[str, int] = {}
@@ -112,28 +112,29 @@ class Registry:
         self._database_answers = False
 
     def start(self) -> None:
-        """Load the active versions, then follow them; does nothing when already started."""
-        if self._thread is not None:
+        """Load the active versions, then follow them; does nothing while that goes on."""
+        if self._is_following():
             return
         with self._lock:
-            if self._thread is not None:
+            if self._is_following():
                 return
             self._refresh_or_log()
             if self._background:
-                self._stopping = False
+                self._wake, self._stop = threading.Event(), threading.Event()
                 self._thread = threading.Thread(
-                    target=self._follow, args=(self._wake,), name="serving", daemon=True
+                    target=self._follow, args=(self._wake, self._stop), name="serving", daemon=True
                 )
                 self._thread.start()
 
+    def _is_following(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """End the thread; what is loaded stays until the process ends."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._stopping = True
-            self._wake.set()
-            thread.join(timeout=10)
-            self._wake = threading.Event()
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
 
     def wake(self) -> None:
         """Look for newly activated versions now rather than at the next poll."""
@@ -262,13 +263,13 @@ class Registry:
         except Exception:
             logger.exception("Following the active versions failed; trying again.")
 
-    def _follow(self, wake: threading.Event) -> None:
+    def _follow(self, wake: threading.Event, stop: threading.Event) -> None:
         """Poll until `stop`."""
         try:
-            while not self._stopping:
+            while True:
                 wake.wait(settings.SERVING_POLL_S)
-                if self._stopping:
-                    break
+                if stop.is_set():
+                    return
                 wake.clear()
                 self._refresh_or_log()
                 if not self._database_answers:
@@ -298,41 +299,11 @@ def _folder_state(directory: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 registry = Registry()
-_decoder: DecoderProcess | None = None
-_decoder_lock = threading.Lock()
-
-
-def decoder() -> DecoderProcess:
-    """Return this process's decoder; its child starts with the first picture."""
-    global _decoder
-    if _decoder is None:
-        with _decoder_lock:
-            if _decoder is None:
-                _decoder = DecoderProcess(
-                    max_pixels=settings.MAX_PIXELS, max_file_bytes=settings.MAX_UPLOAD_BYTES
-                )
-    return _decoder
-
-
-def decode(data: bytes, preprocessing: Preprocessing) -> DecodedUpload:
-    """Decode an upload in the child process, waiting for its turn at most `DECODER_WAIT_S`.
-
-    Raises:
-        ImageError: the picture cannot be used.
-        BusyError: its turn did not come.
-    """
-    try:
-        return decoder().decode(data, preprocessing, wait_s=DECODER_WAIT_S)
-    except DecoderBusyError:
-        raise BusyError from None
 
 
 def _forget_after_fork() -> None:
     """Begin anew in a forked child: threads did not come along, locks may be held for ever."""
-    global _decoder, _decoder_lock
     registry.reset()
-    _decoder = None
-    _decoder_lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 
 from ml.errors import ArtifactError
-from recognition import services, serving
+from recognition import decoding, services, serving
 from recognition.errors import NoActiveVersionError
 from recognition.models import ModelVersion, Recognizer
 from recognition.serving import Registry, ServedVersion
@@ -263,7 +263,7 @@ def test_forked_child_begins_anew(served: Recognizer, registry: Registry) -> Non
     serving.decoder()
     pid = os.fork()
     if pid == 0:  # the child tells by its exit code, without any of the parent's clean-up
-        anew = serving._decoder is None and not serving.registry._served
+        anew = decoding._decoder is None and not registry._served
         os._exit(0 if anew else 1)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
