@@ -81,6 +81,13 @@ def test_pairs_are_found_up_to_three_bits_wherever_they_differ(bits: int, flips:
     assert found == (((0, 1),) if len(flips) <= MAX_DISTANCE else ())
 
 
+@pytest.mark.parametrize("equal_band", range(4))
+def test_one_equal_band_is_enough_whichever_it_is(equal_band: int) -> None:
+    differing = [16 * band + 5 for band in range(4) if band != equal_band]
+    other = sum(1 << bit for bit in differing)
+    assert find_near_duplicates([look(0), look(other)]).groups == ((0, 1),)
+
+
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.randoms())
 def test_banding_finds_what_comparing_all_with_all_finds(
