@@ -20,7 +20,7 @@ from ml.archives import unpack_zip
 from ml.duplicates import Look, NearDuplicates, find_near_duplicates, look_at
 from ml.errors import DatasetError, ImageError
 from ml.examples import Dataset, Example, read_known_splits, read_pixels, write_examples_csv
-from ml.folders import LabelledFile, index_folder, readable_name, without_wrapping
+from ml.folders import FolderIndex, LabelledFile, index_folder, readable_name, without_wrapping
 from ml.health import TINY_SIDE_PX, Copies, HealthReport, LabelledName, SkippedFile
 from ml.images import MAX_FILE_BYTES, decode_image
 from ml.npz import read_npz
@@ -170,10 +170,10 @@ def _collect(source: Path, unpack_dir: Path, found: _Found) -> None:
             "such a folder, or an .npz.",
         )
     if source.is_dir():
-        _collect_folder(source, name, found)
+        _add(index_folder(source, name), found)
     elif suffix == ".zip":
         root, wrapping = without_wrapping(unpack_zip(source, unpack_dir))
-        _collect_folder(root, f"{name}/{wrapping}" if wrapping else name, found)
+        _add(index_folder(root, f"{name}/{wrapping}" if wrapping else name, packed=True), found)
     elif suffix == ".npz":
         for row in read_npz(source).rows():
             found.labels.add(row.label)
@@ -195,8 +195,7 @@ def _collect(source: Path, unpack_dir: Path, found: _Found) -> None:
         )
 
 
-def _collect_folder(root: Path, name: str, found: _Found) -> None:
-    index = index_folder(root, name)
+def _add(index: FolderIndex, found: _Found) -> None:
     found.labels.update(index.labels)
     found.files.extend(index.files)
     found.skipped.extend(index.skipped)

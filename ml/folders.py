@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class FolderIndex:
     skipped: tuple[SkippedFile, ...]
 
 
-def index_folder(root: Path, source: str) -> FolderIndex:
+def index_folder(root: Path, source: str, *, packed: bool = False) -> FolderIndex:
     """List the files of a folder with one folder for each class, in order of name.
 
     Hidden files (`.DS_Store`, `Thumbs.db`, `__MACOSX`) are ignored; files outside the class
@@ -42,6 +42,7 @@ def index_folder(root: Path, source: str) -> FolderIndex:
 
     Args:
         source: what people call the folder; names begin with it.
+        packed: the folder came out of a zip, so that its path means nothing to people.
 
     Raises:
         DatasetError: `no_class_folders`; `nested_folders`, naming what to pass instead.
@@ -55,7 +56,14 @@ def index_folder(root: Path, source: str) -> FolderIndex:
         )
     nested = {folder: inner for folder in folders if (inner := _entries(folder)[0])}
     if nested:
-        raise _nested_error(source, folders, nested, strays)
+        advice = _packing_advice(source) if packed else _moving_advice(folders, nested, strays)
+        outer, inner = next(iter(nested.items()))
+        raise DatasetError(
+            "nested_folders",
+            f"{source}/{readable_name(outer.name)} contains folders "
+            f"({_listed(path.name for path in inner)}) where pictures are expected: "
+            f"{source}/<class>/<picture>. {advice}.",
+        )
     files = [
         LabelledFile(
             path=path,
@@ -112,26 +120,22 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [path for path in visible if not path.is_dir()]
 
 
-def _nested_error(
-    source: str,
-    folders: Sequence[Path],
-    nested: dict[Path, list[Path]],
-    strays: Sequence[Path],
-) -> DatasetError:
-    outer, inner = next(iter(nested.items()))
-    name = f"{source}/{readable_name(outer.name)}"
+def _packing_advice(source: str) -> str:
+    return f"Make {source.partition('/')[0]} again from the folder that holds the class folders"
+
+
+def _moving_advice(
+    folders: Sequence[Path], nested: Mapping[Path, Sequence[Path]], strays: Sequence[Path]
+) -> str:
+    """Say what to pass where whole folders wrap the classes, or else what to move."""
     if len(nested) == len(folders) and not strays:
-        only = len(folders) == 1
-        advice = f"Pass {outer} instead" if only else f"Pass one or more of {_listed(folders)}"
-    else:
-        advice = (
-            f"Move the pictures of {_listed(inner)} up into {outer}, or make each a class folder "
-            f"beside it"
-        )
-    return DatasetError(
-        "nested_folders",
-        f"{name} contains folders ({_listed(p.name for p in inner)}) where pictures are expected: "
-        f"{source}/<class>/<picture>. {advice}.",
+        if len(folders) == 1:
+            return f"Pass {folders[0]} instead"
+        return f"Pass one or more of {_listed(folders)}"
+    outer, inner = next(iter(nested.items()))
+    return (
+        f"Move the pictures of {_listed(path.name for path in inner)} up into {outer}, or make "
+        "each a class folder beside it"
     )
 
 

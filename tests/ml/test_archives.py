@@ -230,7 +230,9 @@ def test_a_damaged_zip_is_refused(
     assert "x.zip" in error.message
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_any_altered_byte_gives_a_refusal_or_the_files(
     tmp_path: Path, unpack_dir: Path, data: st.DataObject

@@ -213,6 +213,8 @@ class TestMerging:
         error = refusal(zipped, unpack_dir=unpack_dir)
         assert error.code == "nested_folders"
         assert error.message.startswith("x.zip/w/v contains folders")
+        assert "Make x.zip again" in error.message
+        assert str(unpack_dir) not in error.message
 
     def test_sources_are_merged_by_label(
         self, pests: Path, tmp_path: Path, unpack_dir: Path

@@ -69,6 +69,7 @@ def test_a_negative_is_not_a_near_duplicate() -> None:
     assert find_near_duplicates([one, other]).groups == ()
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2**64 - 1),
     st.sets(st.integers(0, 63), max_size=6),
@@ -88,7 +89,7 @@ def test_one_equal_band_is_enough_whichever_it_is(equal_band: int) -> None:
     assert find_near_duplicates([look(0), look(other)]).groups == ((0, 1),)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.randoms())
 def test_banding_finds_what_comparing_all_with_all_finds(
     seeds: list[int], shuffler: random.Random

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import DatasetError
@@ -46,6 +46,7 @@ def test_the_strongest_split_is_test_then_validation() -> None:
     assert strongest([]) is None
 
 
+@settings(deadline=None)
 @given(GROUPS, st.randoms(use_true_random=False))
 def test_the_order_of_groups_does_not_matter(
     groups: dict[str, GroupFacts], shuffler: random.Random
@@ -55,6 +56,7 @@ def test_the_order_of_groups_does_not_matter(
     assert outcome(groups) == outcome(dict(shuffled))
 
 
+@settings(deadline=None)
 @given(GROUPS)
 def test_known_groups_keep_their_split_and_every_class_has_all_three(
     groups: dict[str, GroupFacts],
@@ -68,6 +70,7 @@ def test_known_groups_keep_their_split_and_every_class_has_all_three(
         assert {splits[g] for g, its in groups.items() if label in its.labels} == set(SPLITS)
 
 
+@settings(deadline=None)
 @given(GROUPS, GROUPS)
 def test_added_pictures_move_none_that_an_earlier_training_knew(
     first: dict[str, GroupFacts], added: dict[str, GroupFacts]
@@ -83,6 +86,7 @@ def test_added_pictures_move_none_that_an_earlier_training_knew(
         assert {group: after[group] for group in before} == before
 
 
+@settings(deadline=None)
 @given(st.integers(3, 12), st.integers(0, 1000))
 def test_three_different_pictures_of_a_class_are_enough(size: int, start: int) -> None:
     groups = {group_id(start + number): facts() for number in range(size)}
