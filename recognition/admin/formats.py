@@ -62,7 +62,7 @@ def _with_interval(fraction: float | None, interval: Sequence[float] | None) -> 
     if fraction is None or interval is None:
         return percent_or_dash(fraction)
     low, high = map(percent, interval)
-    return f"{percent(fraction)} ({low} – {high})"
+    return f"{percent(fraction)} ({low}–{high})"
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -131,7 +131,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     def thumbnail(self, prediction: Prediction) -> SafeString:
         """Return the stored picture, small, fetched only when scrolled to."""
         return format_html(
-            '<img class="lacewing-thumbnail" src="{}" alt="" width="72" height="72"'
+            '<img class="lacewing-thumbnail" src="{}" alt="" width="64" height="64"'
             ' loading="lazy" decoding="async">',
             reverse("recognition:picture", args=[prediction.pk]),
         )

@@ -75,7 +75,7 @@ class RecognizerAdmin(ModelAdminBase):
         version = _active(recognizer)
         return None if version is None else admin_link(version, f"v{version.number}")
 
-    @admin.display(description=_("test accuracy (95 % interval)"), empty_value=formats.MISSING)
+    @admin.display(description=_("test accuracy"), empty_value=formats.MISSING)
     def accuracy(self, recognizer: Recognizer) -> str | None:
         """Return the accuracy of the version that serves."""
         version = _active(recognizer)

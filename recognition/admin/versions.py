@@ -36,6 +36,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         "created_column",
     )
     list_display_links = ("number_column",)
+    sortable_by = ()
     list_filter = ("recognizer", "is_active", "architecture")
     list_select_related = ("recognizer",)
     list_per_page = 50
@@ -61,7 +62,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
     # Columns
 
-    @admin.display(description=_("version"), ordering="number")
+    @admin.display(description=_("version"))
     def number_column(self, version: ModelVersion) -> str:
         """Return the number, as "v3"."""
         return f"v{version.number}"
@@ -71,7 +72,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         """Return a link to the recognizer."""
         return admin_link(version.recognizer, version.recognizer.name)
 
-    @admin.display(description=_("test accuracy (95 % interval)"))
+    @admin.display(description=_("test accuracy"))
     def accuracy(self, version: ModelVersion) -> str:
         """Return the accuracy on the test pictures with its interval."""
         return formats.accuracy(version.metrics)
@@ -87,7 +88,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         count: int | None = version.metrics.get("n")
         return count
 
-    @admin.display(description=_("created (UTC)"), ordering="created_at")
+    @admin.display(description=_("created (UTC)"))
     def created_column(self, version: ModelVersion) -> str:
         """Return the time in a form that is short and the same in every language."""
         return f"{version.created_at:%Y-%m-%d %H:%M}"

@@ -55,7 +55,7 @@ def test_the_list_shows_accuracy_with_its_interval(
 
     content = admin_client.get(reverse("admin:recognition_modelversion_changelist")).content
 
-    assert "90.0% (74.0% – 97.0%)" in content.decode()
+    assert "90.0% (74.0%–97.0%)" in content.decode()
     assert ">–<" in content.decode()
 
 
@@ -85,7 +85,7 @@ def test_the_page_shows_metrics_figures_card_and_files(
     content = page.content.decode()
     assert page.context["folder"].fault == ""
     assert "1.2%" in content
-    assert "25.0% (10.0% – 40.0%)" in content
+    assert "25.0% (10.0%–40.0%)" in content
     assert url_of("figure", version, "confusion_matrix") in content
     assert "training_curves" not in content
     assert "# Colours" in content
