@@ -282,6 +282,14 @@ class TestCopies:
         assert error.code == "conflicting_labels"
         assert "pests/ants/3.png (ants) = pests/bees/same.png (bees)" in error.message
 
+    def test_one_picture_under_three_labels_is_refused_with_all_paths(
+        self, pests: Path, unpack_dir: Path
+    ) -> None:
+        write_classes(pests, {"bees": [3], "wasps": [3]})
+        message = refusal(pests, unpack_dir=unpack_dir).message
+        assert "pests/ants/3.png (ants) = pests/bees/3.png (bees)" in message
+        assert "pests/ants/3.png (ants) = pests/wasps/3.png (wasps)" in message
+
     def test_at_most_twenty_conflicts_are_told(self, pests: Path, unpack_dir: Path) -> None:
         write_classes(pests, {"wasps": range(20), "bees": range(17, 20), "ants": range(20, 22)})
         error = refusal(pests, unpack_dir=unpack_dir)
