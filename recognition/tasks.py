@@ -206,7 +206,7 @@ def _take_in(
     recognizer.data_sources = spec["sources"]
     recognizer.training_options = spec["options"]
     recognizer.save()
-    version = services.register_version(recognizer, output, metrics=report["metrics"])
+    version = services.register_version(recognizer, output, metrics=services.read_metrics(output))
     activated, reasons = _gate(report["comparison"], incumbent, activate)
     note = " ".join(reasons)
     if activated:
