@@ -323,7 +323,8 @@ def _end_with_parent() -> None:
     """Exit at once when standard input closes: a killed parent must leave no orphan."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1024):  # not sys.stdin: its lock would be held at exit
+            pass
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True, name="parent-watch").start()

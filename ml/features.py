@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tqdm import tqdm
+
+from ml.progress import progress_bar
 
 BATCH = 64
 
@@ -32,7 +33,7 @@ def head_features(
     forward = tf.function(lambda batch: embed(batch, training=False), reduce_retracing=True)
     parts: list[npt.NDArray[Any]] = []
     total = len(pictures) * (2 if mirror else 1)
-    with tqdm(total=total, desc="Embedding", unit="img", disable=not progress) as bar:
+    with progress_bar(None, "Embedding", total, show=progress) as bar:
         for flipped in (False, True) if mirror else (False,):
             for start in range(0, len(pictures), BATCH):
                 batch = pictures[start : start + BATCH]

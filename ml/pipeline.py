@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tqdm import tqdm
 
 from ml.dataset import Dataset, Example, read_pixels
 from ml.preprocessing import Preprocessing, prepare
+from ml.progress import progress_bar
 
+CACHE_VERSION = 1  # raised when decoding or preparing comes out differently
 KEPT_CACHES = 4  # the newest ones; a cache of 5,000 pictures at 224 px takes 750 MB
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -198,7 +199,8 @@ def _cache_key(examples: Sequence[Example], preprocessing: Preprocessing) -> str
     Labels and splits are left out: they do not change a pixel, so that a review alone does
     not decode everything again.
     """
-    digest = hashlib.sha256(json.dumps(preprocessing.to_dict(), sort_keys=True).encode())
+    recipe = {"version": CACHE_VERSION, **preprocessing.to_dict()}
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for example in examples:
         digest.update(f"{example.sha256}\0{example.name}\n".encode())
     return digest.hexdigest()[:24]
@@ -218,9 +220,9 @@ def _fill(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             rows = pool.map(fill_row, range(len(examples)))
-            deque(tqdm(rows, "Decoding", len(examples), unit="img", disable=not progress), 0)
+            bar = progress_bar(rows, "Decoding", len(examples), show=progress)
+            deque(bar, maxlen=0)
         pictures.flush()
-        del pictures
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ from ml.pipeline import (
     training_batches,
 )
 from ml.precision import fastest_policy
-from ml.progress import EpochBar
+from ml.epochs import EpochBar
 
 EVALUATION_BATCH = 128
 HEAD_EPOCHS = 20
@@ -131,7 +131,7 @@ def train(
     )  # fmt: skip
     workspace.mkdir(parents=True, exist_ok=True)
     previous = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(fastest_policy())
+    keras.config.set_dtype_policy("float32" if transfer else fastest_policy())
     try:
         network = build_network(*arguments)
         run = _Run(
@@ -278,16 +278,14 @@ class _Run:
         else:
             progress = begin or Progress(phase=phase)
         for epoch in range(progress.epoch, epochs):
-            bar = EpochBar(phase, epoch, epochs, show=self.show)
-            epoch_batches = batches(epoch)
+            bar = EpochBar(phase, epoch, epochs, batch_size=batch_size, show=self.show)
             started_s = time.monotonic()
-            network.fit(epoch_batches, verbose=0, callbacks=[bar])
+            network.fit(batches(epoch), shuffle=False, verbose=0, callbacks=[bar])
             seconds = time.monotonic() - started_s
-            seen = int(epoch_batches.cardinality()) * batch_size
             loss, accuracy = network.evaluate(
                 pictures, truth, batch_size=EVALUATION_BATCH, verbose=0
             )
-            progress.history.append(bar.finish(seen, loss, accuracy, seconds))
+            progress.history.append(bar.finish(loss, accuracy, seconds))
             progress.epoch = epoch + 1
             progress.capture(network)
             if (accuracy, -loss) > progress.best_score:

@@ -1,0 +1,212 @@
+"""Training: it learns, repeats itself, resumes, and keeps only what is better."""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from ml.checkpoint import CheckpointStore, Progress
+from ml.precision import cpu_flags, fastest_policy
+from ml.training import TrainingConfig, TriangularRate, train
+from tests.ml.training_pictures import training_data
+
+CONFIG = TrainingConfig(
+    architecture="cnn", weights="none", epochs=3, batch_size=8, seed=7, augmentation="photos"
+)
+
+
+def run(config: TrainingConfig, workspace: Path) -> list[tuple[float, float]]:
+    """Train; return loss and validation loss of every epoch."""
+    data = training_data(16, 16)
+    history = train(data, config, workspace=workspace, progress=False).history
+    return [(float(row["loss"]), float(row["val_loss"])) for row in history]
+
+
+def test_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
+    assert run(CONFIG, tmp_path / "a") == run(CONFIG, tmp_path / "b")
+
+
+def test_another_seed_gives_other_figures(tmp_path: Path) -> None:
+    other = replace(CONFIG, seed=8)
+    assert run(CONFIG, tmp_path / "a") != run(other, tmp_path / "b")
+
+
+def test_resumed_training_ends_like_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unbroken = run(CONFIG, tmp_path / "unbroken")
+    save = CheckpointStore.save
+
+    def stop_after_two(store: CheckpointStore, progress: Progress) -> None:
+        save(store, progress)
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CheckpointStore, "save", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        run(CONFIG, tmp_path / "broken")
+    monkeypatch.undo()
+    resumed = run(CONFIG, tmp_path / "broken")
+    assert len(resumed) == CONFIG.epochs
+    np.testing.assert_allclose(resumed, unbroken, rtol=1e-3)
+
+
+def test_a_killed_write_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoint.npz")
+    store.save(Progress(phase="train", epoch=1, weights=[np.ones(3)]))
+    store.path.with_suffix(".part").write_bytes(b"half")
+    progress = store.load()
+    assert progress is not None
+    assert progress.epoch == 1
+    np.testing.assert_array_equal(progress.weights[0], np.ones(3))
+
+
+def test_checkpoint_gives_the_optimizer_its_memory_back(tmp_path: Path) -> None:
+    def compiled() -> keras.Model:
+        network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        network.compile(optimizer=keras.optimizers.AdamW(), loss="mse")
+        return network
+
+    network = compiled()
+    network.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+    progress = Progress(phase="head", epoch=1)
+    progress.capture(network)
+    store = CheckpointStore(tmp_path / "checkpoint.npz")
+    store.save(progress)
+    restored, loaded = compiled(), store.load()
+    assert loaded is not None
+    loaded.apply(restored)
+    for before, after in zip(
+        network.optimizer.variables, restored.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(before.numpy(), after.numpy())
+
+
+@pytest.fixture(scope="module")
+def backbone_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file like those that `--weights FILE` takes, of a network that was never trained."""
+    keras.utils.set_random_seed(1)
+    backbone = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    backbone.save_weights(path)
+    return path
+
+
+def transfer_config(weights: Path, epochs: int) -> TrainingConfig:
+    return replace(
+        CONFIG, architecture="mobilenet_v3_small", weights=str(weights), epochs=epochs
+    )
+
+
+def test_transfer_trains_a_head_and_then_refines(tmp_path: Path, backbone_weights: Path) -> None:
+    trained = train(
+        training_data(16, 32),
+        transfer_config(backbone_weights, 1),
+        workspace=tmp_path,
+        progress=False,
+    )
+    phases = [row["phase"] for row in trained.history]
+    assert phases == ["head"] * 20 + ["refine"]
+    assert (tmp_path / "features-train.npy").exists()
+    assert np.load(tmp_path / "features-train.npy").shape == (2 * 3 * 16, 576)
+
+
+def test_refinement_that_does_not_help_is_not_kept(
+    tmp_path: Path, backbone_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = training_data(16, 32)
+    head = train(
+        data, transfer_config(backbone_weights, 0), workspace=tmp_path / "head", progress=False
+    )
+    monkeypatch.setattr("ml.training.REFINE_RATE", 50.0)  # ruins the network
+    refined = train(
+        data, transfer_config(backbone_weights, 1), workspace=tmp_path / "both", progress=False
+    )
+    pictures = data.validation
+    np.testing.assert_allclose(
+        refined.network(pictures, training=False),
+        head.network(pictures, training=False),
+        atol=1e-3,
+    )
+
+
+def test_backbone_below_the_refined_blocks_stays_imagenets(
+    tmp_path: Path, backbone_weights: Path
+) -> None:
+    trained = train(
+        training_data(16, 32),
+        transfer_config(backbone_weights, 1),
+        workspace=tmp_path,
+        progress=False,
+    )
+    untouched = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    untouched.load_weights(backbone_weights)
+    backbone = trained.network.get_layer("features").get_layer("backbone")
+    for before, after in zip(
+        untouched.get_layer("conv").get_weights(),
+        backbone.get_layer("conv").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before, after)
+
+
+def _train_long(workspace: Path) -> None:
+    run(replace(CONFIG, epochs=200), workspace)
+
+
+@pytest.mark.slow
+def test_sigkill_loses_at_most_one_epoch(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_train_long, args=(tmp_path,))
+    process.start()
+    store = CheckpointStore(tmp_path / "checkpoint.npz")
+    deadline_s = time.monotonic() + 120
+    while (progress := store.load()) is None or progress.epoch < 3:
+        if time.monotonic() > deadline_s:
+            pytest.fail("no checkpoint appeared")
+        time.sleep(0.05)
+    if process.pid is not None:
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    after = store.load()
+    assert after is not None
+    reached = after.epoch
+    history = run(replace(CONFIG, epochs=reached + 1), tmp_path)
+    assert len(history) == reached + 1
+
+
+def test_rate_climbs_to_its_peak_and_falls_to_near_zero() -> None:
+    rate = TriangularRate(0.3, 100)
+    values = [float(rate(step)) for step in (0, 20, 60, 100)]
+    np.testing.assert_allclose(values, [0.03, 0.3, 0.15075, 0.0015], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy"),
+    [
+        (frozenset({"avx2"}), "float32"),
+        (frozenset({"avx512_bf16"}), "mixed_bfloat16"),
+        (frozenset({"amx_bf16"}), "mixed_bfloat16"),
+        (frozenset(), "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_processor_computes_in_it(
+    flags: frozenset[str], policy: str
+) -> None:
+    assert fastest_policy(flags) == policy
+
+
+def test_processor_flags_are_read_and_their_absence_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor: 0\nflags\t\t: fpu avx2 amx_bf16\n")
+    assert cpu_flags(path) == {"fpu", "avx2", "amx_bf16"}
+    assert cpu_flags(tmp_path / "missing") == frozenset()
