@@ -26,7 +26,7 @@ def pictures_per_s(
         worker.start()
     for worker in workers:
         worker.join()
-    return float(sum(counts)) / duration_s
+    return sum(int(count) for count in counts[:]) / duration_s
 
 
 def _classify_for(

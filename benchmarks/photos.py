@@ -40,7 +40,8 @@ def _texture(rng: np.random.Generator) -> Pixels:
         layer = Image.fromarray(noise).resize(SIZE_PX, Image.Resampling.BILINEAR)
         values = np.asarray(layer, np.float32).reshape(height_px, width_px, -1) - 128
         total += values * FALL_OFF**octave
-    return np.clip(128 + total * 0.5, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(128 + total * 0.5, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _encode(picture: Image.Image, quality: int) -> bytes:

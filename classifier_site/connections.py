@@ -64,6 +64,8 @@ class RequestParser(HTTPRequestParser):
     def __init__(self, adj: Adjustments) -> None:
         super().__init__(adj)
         self.begun_at = time.monotonic()
+        self.completed = False
+        self.expect_continue = False
 
     @property
     def is_upload(self) -> bool:
@@ -93,7 +95,7 @@ class RequestParser(HTTPRequestParser):
     def is_too_slow(self, now: float) -> bool:
         """Return whether the bytes so far came slower than the least rate allowed."""
         earned_s = self.body_bytes_received / MINIMUM_RATE_BYTES_PER_S
-        return now - self.begun_at > GRACE_S + earned_s
+        return bool(now - self.begun_at > GRACE_S + earned_s)
 
 
 class ApplicationTask(WSGITask):
@@ -151,6 +153,7 @@ class Connection(HTTPChannel):
     task_class = ApplicationTask
     error_task_class = RefusalTask
     parser_class = RequestParser
+    request: RequestParser | None
 
     def refuse_if_too_slow(self, now: float) -> None:
         """Answer 400 to a request whose rest is not worth waiting for."""

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, Final
 
 from django.conf import settings
+from django.urls import get_resolver
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
@@ -58,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class ServerLogger(Logger):  # type: ignore[misc]
+class ServerLogger(Logger):
     """Lets gunicorn's records flow into the log that the settings describe."""
 
     def setup(self, cfg: Any) -> None:
@@ -74,7 +75,7 @@ class ServerLogger(Logger):  # type: ignore[misc]
         """Do nothing: the log goes to stderr."""
 
 
-class Supervisor(Arbiter):  # type: ignore[misc]
+class Supervisor(Arbiter):
     """Gunicorn's master; Ctrl-C, which reaches it and every worker, ends it gracefully too."""
 
     def handle_int(self) -> None:
@@ -82,7 +83,7 @@ class Supervisor(Arbiter):  # type: ignore[misc]
         self.handle_term()
 
 
-class WaitressWorker(Worker):  # type: ignore[misc]
+class WaitressWorker(Worker):
     """One process: an event loop for connections, a few threads for Django."""
 
     slot: int
@@ -133,7 +134,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
         while self.alive and os.getppid() == self.ppid:
             turn()
         self._finish(turn)
-        dispatcher.shutdown(timeout=0)
+        dispatcher.shutdown(timeout=1)
 
     def _finish(self, turn: Callable[[], None]) -> None:
         """Answer the requests that have begun to arrive; give up when time is over."""
@@ -147,7 +148,7 @@ class WaitressWorker(Worker):  # type: ignore[misc]
             turn()
 
 
-class LacewingServer(BaseApplication):  # type: ignore[misc]
+class LacewingServer(BaseApplication):
     """The server on a socket that is bound already."""
 
     def __init__(self, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
@@ -180,6 +181,7 @@ class LacewingServer(BaseApplication):  # type: ignore[misc]
         """Return the WSGI application, loaded in the master so that workers share its memory."""
         from classifier_site.wsgi import application
 
+        _ = get_resolver().url_patterns  # else each worker imports the views for itself
         return application
 
     def run(self) -> None:

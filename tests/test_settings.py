@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,12 +158,29 @@ def test_short_secret_key_is_refused_without_showing_it(tmp_path: Path) -> None:
     assert finished.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "70000"])
-def test_wrong_port_stops_the_start_with_one_line(tmp_path: Path, port: str) -> None:
-    finished = manage("serve", data_dir=tmp_path, settings={"PORT": port})
+def test_wrong_port_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    finished = manage("serve", data_dir=tmp_path, settings={"PORT": "abc"})
 
     assert finished.returncode == 2
-    assert finished.stderr == f"PORT is {port!r}; allowed: a whole number from 1 to 65535.\n"
+    assert finished.stderr == "PORT is 'abc'; allowed: a whole number from 1 to 65535.\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "1e3"])
+def test_port_must_be_one_that_exists(port: str) -> None:
+    with pytest.raises(SettingError, match="PORT"):
+        call_command("serve", port=port)
+
+
+def test_host_that_is_not_this_machine_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"Port 8000 on 192\.0\.2\.1 cannot be used"):
+        call_command("serve", host="192.0.2.1", port="8000")
+
+
+def test_port_in_use_is_told_with_another_to_choose() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CommandError, match=f"is in use.*PORT={port + 1}"):
+            call_command("serve", host="127.0.0.1", port=str(port))
 
 
 def test_deployment_check_is_clean_under_the_documented_settings(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ class Command(BaseCommand):
         host = environment.text("HOST", DEFAULT_HOST)
         port = environment.integer("PORT", DEFAULT_PORT, minimum=1, maximum=65535)
         listener = _listen(host, port)
-        _in_child_process("prepare")
         from classifier_site.server import LacewingServer
 
         def announce() -> None:
@@ -49,7 +48,11 @@ class Command(BaseCommand):
                 )
             self.stdout.flush()
 
-        LacewingServer(listener, on_ready=announce).run()
+        # First, because the application lists the static files once, when it is loaded.
+        _in_child_process("prepare")
+        server = LacewingServer(listener, on_ready=announce)
+        server.wsgi()  # loaded once, for all workers
+        server.run()
 
 
 def _listen(host: str, port: int) -> socket.socket:
