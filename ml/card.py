@@ -212,8 +212,9 @@ def _making(metadata: ArtifactMetadata, history: Sequence[Mapping[str, float | s
         rows = [row for row in history if row["phase"] == phase]
         seconds = sum(float(row.get("seconds", 0)) for row in rows)
         best = max(float(row["val_accuracy"]) for row in rows)
+        epochs = "epoch" if len(rows) == 1 else "epochs"
         lines.append(
-            f"- Phase *{phase}*: {len(rows)} epochs in {seconds:,.0f} s, best validation "
+            f"- Phase *{phase}*: {len(rows)} {epochs} in {seconds:,.0f} s, best validation "
             f"accuracy {best:.1%}."
         )
     settings = [(_escaped(key), _escaped(str(value))) for key, value in metadata.config.items()]
