@@ -53,5 +53,5 @@ class Command(BaseCommand):
         except OSError as error:
             self.stderr.write(f"{path} cannot be deleted: {error.strerror}")
             return False
-        self.stdout.write(f"deleted {path}" if deleted else f"kept {path}: written just now")
+        self.stdout.write(f"deleted {path}" if deleted else f"kept {path}: too young")
         return deleted
