@@ -306,6 +306,15 @@ def test_tensor_that_claims_more_than_it_holds_is_refused(
     assert error.code == "bad_network"
 
 
+def test_network_that_would_fill_the_memory_is_refused_before_it_is_allocated(
+    tmp_path: Path,
+) -> None:
+    error = refusal(tmp_path / "v1", color_network(size_px=8192))  # 805 MB as floats
+
+    assert error.code == "bad_network"
+    assert "claims 201326592 numbers" in error.message
+
+
 def test_altered_network_is_refused_unopened(
     version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
