@@ -75,7 +75,8 @@ def _find_ink(grey: Grey) -> tuple[Grey, Region] | None:
     """Return the ink, cropped, light on black 0..255, and where it is as fractions."""
     height_px, width_px = grey.shape
     if max(grey.shape) <= _EVEN_LONG_SIDE_PX:
-        signed, paper_level = _light_on_dark(grey)
+        # As much as all the rest: strokes may fill half of a tight crop.
+        signed, paper_level = _light_on_dark(grey, max(1, sum(grey.shape) // 8))
         return _cropped(_above(signed, paper_level), (0.0, 0.0, 1.0, 1.0))
     overview = _scaled(grey, min(1.0, _OVERVIEW_LONG_SIDE_PX / max(grey.shape)))
     signed, _ = _light_on_dark(overview)
@@ -107,19 +108,18 @@ def _find_ink(grey: Grey) -> tuple[Grey, Region] | None:
     return _cropped(ink, _fractions(source, grey.shape))
 
 
-def _light_on_dark(grey: Grey) -> tuple[Grey, int]:
+def _light_on_dark(grey: Grey, border_times: int = 1) -> tuple[Grey, int]:
     """Return the picture with its ink lighter than its paper, and the paper's level.
 
-    The border counts a second time, because ink is rarer there. The median of all that is
-    paper; the third moment around it tells which side stands out further, and no single
-    pixel can sway that.
+    The border counts `border_times` more, because ink is rarer there. The median of all that
+    is paper; the third moment around it tells which side stands out further. No single pixel
+    can sway either.
     """
-    samples = np.concatenate(
-        (grey.ravel(), grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]), dtype=np.int32
-    )
+    border = (grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1])
+    samples = np.concatenate((grey.ravel(), *border * border_times), dtype=np.int32)
     paper_level = int(np.partition(samples, samples.size // 2)[samples.size // 2])
     deviations = samples - paper_level
-    if int((deviations**3).sum(dtype=np.int64)) >= 0:
+    if int((deviations * deviations * deviations).sum(dtype=np.int64)) >= 0:
         return grey, paper_level
     return 255 - grey, 255 - paper_level
 
@@ -219,15 +219,22 @@ def _fit(ink: Grey, *, frame_px: int) -> Grey:
     """Return the cropped ink at the size that MNIST has in a frame of `frame_px`."""
     long_side_px = max(1, round(INK_SHARE * frame_px))
     scale = long_side_px / max(ink.shape)
-    same = abs(scale - 1) <= _UNSCALED and max(ink.shape) <= frame_px
-    rows, columns = ink.shape if same else (max(1, round(side * scale)) for side in ink.shape)
-    missing = USUAL_STROKE * frame_px - _stroke_px(ink) * scale
-    thin = missing > (USUAL_STROKE - THIN_STROKE) * frame_px
-    if same and not thin:
-        return ink
+    growth_px = USUAL_STROKE * frame_px - _stroke_px(ink) * scale
+    if growth_px < (USUAL_STROKE - THIN_STROKE) * frame_px:
+        if abs(scale - 1) <= _UNSCALED and max(ink.shape) <= frame_px:
+            return ink
+        return _drawn(ink, scale)
+    margin_px = min(math.ceil(growth_px / 2), (long_side_px - 1) // 2)
+    inner_scale = (long_side_px - 2 * margin_px) / max(ink.shape)
+    return _drawn(ink, inner_scale, margin_px=margin_px, radius_px=growth_px / 2)
+
+
+def _drawn(ink: Grey, scale: float, *, margin_px: int = 0, radius_px: float = 0.0) -> Grey:
+    """Return the ink scaled, with room around it for strokes thickened by a disc."""
+    rows, columns = (max(1, round(side * scale)) for side in ink.shape)
     fine = _resized(ink, (columns * _FINER, rows * _FINER))
-    if thin:
-        fine = _thickened(fine, missing * _FINER / 2)
+    if radius_px:
+        fine = _thickened(np.pad(fine, margin_px * _FINER), radius_px * _FINER)
     return _stretched(np.asarray(Image.fromarray(fine).reduce(_FINER)))
 
 
@@ -237,9 +244,12 @@ def _stroke_px(ink: Grey) -> float:
     The outline is the grey levels' total variation along rows and columns, times π/4 because
     an outline of any direction crosses rows and columns 4/π times its length on average.
     """
-    padded = np.pad(ink, 1).astype(np.int16)
-    variation = np.abs(np.diff(padded, axis=0)).sum() + np.abs(np.diff(padded, axis=1)).sum()
-    return 2 * float(ink.sum(dtype=np.int64)) / (math.pi / 4 * float(variation))
+    signed = ink.astype(np.int16)
+    down, across = signed[1:] - signed[:-1], signed[:, 1:] - signed[:, :-1]
+    variation = int(np.abs(down).sum()) + int(np.abs(across).sum())
+    variation += int(signed[0].sum()) + int(signed[-1].sum())
+    variation += int(signed[:, 0].sum()) + int(signed[:, -1].sum())
+    return 2 * int(signed.sum()) / (math.pi / 4 * variation)
 
 
 def _thickened(ink: Grey, radius_px: float) -> Grey:
