@@ -33,7 +33,11 @@ class RunningServer:
         self.host = "127.0.0.1"
         self.port = _free_port()
         self.log_file = Path(self._temporary.name) / "server.log"
-        kept = {name: value for name, value in os.environ.items() if "LACEWING_" not in name}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("LACEWING_", "DJANGO_"))
+        }
         self.environment = kept | {
             "LACEWING_DATA_DIR": str(self.data_dir),
             "LACEWING_LOG_LEVEL": "WARNING",

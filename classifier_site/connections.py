@@ -102,13 +102,13 @@ class ApplicationTask(WSGITask):
     """Answers one request through Django."""
 
     def execute(self) -> None:
-        """Run the application; after an upload, close.
+        """Run the application; close after an upload, and while the server stops.
 
         The next upload is then a new connection, which the least busy worker takes. On a
         connection that is kept, uploads stay with the worker that happened to accept it,
         and one worker may have them all while another is idle.
         """
-        if self.request.is_upload:
+        if self.request.is_upload or self.channel.server.is_stopping:
             self.set_close_on_finish()
         super().execute()
 
@@ -186,6 +186,7 @@ class Server(TcpWSGIServer):
     """
 
     channel_class = Connection
+    is_stopping = False  # set, every further answer closes its connection
 
     def __init__(self, *args: Any, board: LoadBoard, slot: int, **kwargs: Any) -> None:
         self.board = board
@@ -229,7 +230,11 @@ class Server(TcpWSGIServer):
         super().maintenance(now)
 
     def stop_accepting(self) -> None:
-        """Leave new connections to the other workers; the listening socket is theirs too."""
+        """Take what has connected already, then leave the listening socket to the others."""
+        connections = -1
+        while connections < len(self.active_channels):
+            connections = len(self.active_channels)
+            super().handle_accept()
         self.accepting = False
         self.del_channel()
 

@@ -31,7 +31,8 @@ from recognition.middleware import MULTIPART_OVERHEAD_BYTES
 
 GRACEFUL_TIMEOUT_S: Final = 28  # to finish accepted requests; then the worker is killed
 HANG_TIMEOUT_S: Final = 60  # an event loop that stands still for so long is killed
-LOOP_TIMEOUT_S: Final = 1.0
+LINGER_S: Final = 0.5  # in which clients learn that their connections end
+LOOP_TIMEOUT_S: Final = 0.5
 BACKLOG: Final = 1024
 CONNECTION_LIMIT: Final = 1000
 RECEIVE_BYTES: Final = 256 * 1024
@@ -137,10 +138,21 @@ class WaitressWorker(Worker):
         dispatcher.shutdown(timeout=1)
 
     def _finish(self, turn: Callable[[], None]) -> None:
-        """Answer the requests that have begun to arrive; give up when time is over."""
+        """Answer the requests that have begun to arrive; give up when time is over.
+
+        For a moment everything is served as before, with answers that close: a client that
+        is about to send on a connection it keeps must not find it closed under its hands.
+        """
+        for server in self.servers:
+            server.is_stopping = True
+        began_s = time.monotonic()
+        while time.monotonic() < began_s + LINGER_S and any(
+            server.active_channels for server in self.servers
+        ):
+            turn()
         for server in self.servers:
             server.stop_accepting()
-        deadline_s = time.monotonic() + GRACEFUL_TIMEOUT_S - 1
+        deadline_s = began_s + GRACEFUL_TIMEOUT_S - 1
         while sum(server.close_idle_connections() for server in self.servers):
             if time.monotonic() > deadline_s:
                 logger.warning("Stopping with requests unfinished after %s s.", GRACEFUL_TIMEOUT_S)
