@@ -172,3 +172,13 @@ def test_a_page_is_not_changed_by_other_methods(client: Client, served: Recogniz
     for method in ("put", "delete", "patch"):
         assert getattr(client, method)("/colors/").status_code == 405
     assert client.post("/").status_code == 405
+
+
+def test_a_body_refused_before_it_is_read_leads_back_to_the_form(
+    client: Client, served: Recognizer, settings: Any
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 2048
+    response = upload(client, b"x" * 100_000)
+    assert response.status_code == 413
+    assert FileTooLargeError().message in text_of(response)
+    assert '<a class="button" href="/colors/">Back to the form</a>' in text_of(response)
