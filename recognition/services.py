@@ -7,6 +7,7 @@ Views, the admin, the API and commands call these; the ones about model versions
 import errno
 import hashlib
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 PROBABILITY_DECIMALS = 6
 REVIEW_BATCH_ROWS = 500  # well below the variables that one SQLite statement may have
+_ONE_AT_A_TIME = threading.Lock()  # each network running at once would keep its own memory
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -71,7 +73,8 @@ def classify_upload(
         upload = serving.decode(data, classifier.preprocessing)
     except ImageError as error:
         raise image_refusal(error) from None
-    result = classifier.classify(upload.prepared.pixels)
+    with _ONE_AT_A_TIME:
+        result = classifier.classify(upload.prepared.pixels)
     duration_ms = (time.perf_counter() - started_s) * 1000
 
     prediction_id = uuid.uuid4()
