@@ -131,9 +131,14 @@ def _local_paper(signed: Grey) -> Grey:
     lighter than its surroundings and narrower than a few cells: the strokes.
     """
     height_px, width_px = signed.shape
-    size = (max(1, round(width_px / _PAPER_CELL_PX)), max(1, round(height_px / _PAPER_CELL_PX)))
-    medians = Image.fromarray(signed).filter(ImageFilter.MedianFilter(_PAPER_CELL_PX - 1))
-    cells = medians.resize(size, Image.Resampling.NEAREST)
+    rows, columns = (max(1, round(side / _PAPER_CELL_PX)) for side in signed.shape)
+    whole = Image.fromarray(signed).resize(
+        (columns * _PAPER_CELL_PX, rows * _PAPER_CELL_PX), Image.Resampling.NEAREST
+    )
+    samples = np.asarray(whole).reshape(rows, _PAPER_CELL_PX, columns, _PAPER_CELL_PX)
+    samples = samples.swapaxes(1, 2).reshape(rows, columns, -1)
+    middle = samples.shape[2] // 2
+    cells = Image.fromarray(np.partition(samples, middle, axis=2)[:, :, middle])
     cells = cells.filter(ImageFilter.MinFilter(_STROKE_CELLS))
     cells = cells.filter(ImageFilter.MaxFilter(_STROKE_CELLS))
     return np.asarray(cells.resize((width_px, height_px), Image.Resampling.BICUBIC))
