@@ -19,6 +19,8 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 HOST ?= 127.0.0.1
 PORT ?= 8000
 export HOST PORT
+# Without compiled modules every start would take half a second more.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run test test-browser test-server test-readme lint format shell bench lock clean
 

@@ -94,7 +94,7 @@ class RunningServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                process_group=0,
             )
         while time.perf_counter() - began_s < START_TIMEOUT_S:
             if self.process.poll() is not None:

@@ -25,6 +25,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
+from classifier_site import memory
 from classifier_site.balance import LoadBoard
 from classifier_site.connections import SWEEP_INTERVAL_S, Server
 from recognition.middleware import MULTIPART_OVERHEAD_BYTES
@@ -217,7 +218,9 @@ def start_serving() -> None:
     """Load the active model versions and start the decoder: in the worker, after the fork."""
     from recognition import serving
 
+    memory.limit_malloc()
     serving.registry.start()
+    memory.return_free_memory()  # loading verifies, which takes more than serving
     serving.decoder().start()
 
 
