@@ -216,12 +216,12 @@ class LacewingServer(BaseApplication):
 
 def start_serving() -> None:
     """Load the active model versions and start the decoder: in the worker, after the fork."""
-    from recognition import serving
+    from recognition import decoding, serving
 
     memory.limit_malloc()
     serving.registry.start()
     memory.return_free_memory()  # loading verifies, which takes more than serving
-    serving.decoder().start()
+    decoding.decoder().start()
 
 
 def adjustments() -> Adjustments:
