@@ -201,9 +201,14 @@ class Server(TcpWSGIServer):
         return len(dispatcher.queue) + max(int(dispatcher.active_count), 0)
 
     def poll_timeout_s(self, longest_s: float) -> float:
-        """Return how long the event loop may sleep."""
-        waiting_s = self.patient_until - time.monotonic()
-        return min(waiting_s, longest_s) if waiting_s > 0 else longest_s
+        """Return how long the event loop may sleep.
+
+        Not at all when patience has run out: `readable` then takes the connection, and the
+        turn of the loop that is under way does not yet watch it.
+        """
+        if not self.patient_until:
+            return longest_s
+        return min(max(self.patient_until - time.monotonic(), 0.0), longest_s)
 
     def readable(self) -> bool:
         """Return whether to look for new connections; publish the load meanwhile."""

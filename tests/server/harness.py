@@ -42,7 +42,9 @@ class ServerInThread(AbstractContextManager["ServerInThread"]):
         board: LoadBoard | None = None,
         listener: socket.socket | None = None,
         threads: int = 2,
+        longest_sleep_s: float = 0.05,
     ) -> None:
+        self.longest_sleep_s = longest_sleep_s
         self.board = board or LoadBoard(4)
         self.listener = listener or socket.create_server(("127.0.0.1", 0))
         self.map: dict[int, Any] = {}
@@ -64,7 +66,7 @@ class ServerInThread(AbstractContextManager["ServerInThread"]):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            timeout_s = self.server.poll_timeout_s(0.05)
+            timeout_s = self.server.poll_timeout_s(self.longest_sleep_s)
             wasyncore.loop(timeout=timeout_s, use_poll=True, map=self.map, count=1)
 
     def __enter__(self) -> "ServerInThread":
@@ -73,6 +75,7 @@ class ServerInThread(AbstractContextManager["ServerInThread"]):
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        self.server.pull_trigger()
         self._thread.join()
         self.dispatcher.shutdown()
         wasyncore.close_all(self.map)

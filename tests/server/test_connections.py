@@ -236,6 +236,6 @@ def test_new_connections_go_to_the_less_busy_worker() -> None:
 def test_worker_takes_a_connection_that_the_less_busy_one_leaves_lying() -> None:
     board = LoadBoard(4)
     board.take_slot()  # a worker that hangs: idle by its number, and never accepting
-    with ServerInThread(board=board) as server:
+    with ServerInThread(board=board, longest_sleep_s=30) as server:
         board.publish(server.server.slot, 1)
         assert server.exchange(post(b""))[0] == 200
