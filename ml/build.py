@@ -171,9 +171,7 @@ def _plan(spec: BuildSpec, dataset: Dataset) -> Plan:
     return plan
 
 
-def _train(
-    dataset: Dataset, cache: PictureCache, plan: Plan, workspace: Path
-) -> TrainedNetwork:
+def _train(dataset: Dataset, cache: PictureCache, plan: Plan, workspace: Path) -> TrainedNetwork:
     pictures, truth = cache.of(dataset.of_split("train"))
     validation, validation_truth = cache.of(dataset.of_split("validation"))
     data = TrainingData(

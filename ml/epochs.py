@@ -12,9 +12,7 @@ from ml.progress import progress_bar
 class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
     """Shows one epoch while it runs, and sums it up as a history row."""
 
-    def __init__(
-        self, phase: str, epoch: int, epochs: int, *, batch_size: int, show: bool
-    ) -> None:
+    def __init__(self, phase: str, epoch: int, epochs: int, *, batch_size: int, show: bool) -> None:
         super().__init__()
         self.phase = phase
         self.epoch = epoch

@@ -61,9 +61,7 @@ def export_litert(network: keras.Model) -> bytes:
         archive.track(network)
         archive.add_endpoint(SIGNATURE, serve, input_signature=[image])
         archive.write_out(directory, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            directory, signature_keys=[SIGNATURE]
-        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         try:

@@ -38,6 +38,8 @@ class Augmentation:
     shear_rad: float = 0.0
     zoom: float = 0.0
     """Fraction of the size: 0.12 means between 0.88 and 1.12."""
+    stretch: float = 0.0
+    """Fraction by which one side grows while the other shrinks."""
     shift: float = 0.0
     """Fraction of the side."""
     mirror: bool = False
@@ -46,8 +48,10 @@ class Augmentation:
 
 
 NO_AUGMENTATION = Augmentation()
-PHOTOS = Augmentation(rotation_rad=0.25, zoom=0.2, shift=0.08, mirror=True, brightness=0.2)
-DRAWINGS = Augmentation(rotation_rad=0.13, shear_rad=0.1, zoom=0.06, shift=0.045)
+PHOTOS = Augmentation(
+    rotation_rad=0.25, zoom=0.2, stretch=0.06, shift=0.08, mirror=True, brightness=0.2
+)
+DRAWINGS = Augmentation(rotation_rad=0.16, shear_rad=0.15, zoom=0.06, stretch=0.12, shift=0.045)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +97,7 @@ def cache_pictures(
     )
 
 
-def class_weights(
-    truth: npt.NDArray[np.int32], classes: int
-) -> npt.NDArray[np.float32]:
+def class_weights(truth: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32]:
     """Return one weight per class, inverse to its share, with a mean of 1 over the examples.
 
     A class with the average number of pictures weighs 1 (King & Zeng 2001, as in
@@ -167,8 +169,8 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     )
     angle = draws[0] * augmentation.rotation_rad
     shear = draws[1] * augmentation.shear_rad
-    scale_x = 1.0 + draws[2] * augmentation.zoom
-    scale_y = 1.0 + (0.7 * draws[2] + 0.3 * draws[3]) * augmentation.zoom
+    zoom, stretch = 1.0 + draws[2] * augmentation.zoom, draws[3] * augmentation.stretch
+    scale_x, scale_y = zoom + stretch, zoom - stretch
     if augmentation.mirror:
         scale_x *= tf.where(draws[4] < 0, -1.0, 1.0)
     # Output (x, y) → input, about the centre: rotation × shear × scale, then the shift.

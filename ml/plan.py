@@ -19,7 +19,9 @@ LOOKED_AT = 64  # pictures, spread over the data set, that tell their size and c
 SMALL_SIDE_PX = 64  # pictures no larger than this are learned from scratch
 GREY_TOLERANCE = 8  # largest difference between channels of a picture that counts as grey
 DRAWING_SIDE_PX = 28  # MNIST's
-EPOCHS_SMALL, EPOCHS_SCRATCH, EPOCHS_REFINE = 6, 30, 3
+EPOCHS_SMALL, EPOCHS_SCRATCH = 8, 30
+EPOCHS_REFINE, MOST_EPOCHS_REFINE = 3, 6
+STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_SCRATCH, BATCH_REFINE = 128, 32
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
 
@@ -118,7 +120,8 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     elif scratch:
         epochs = EPOCHS_SMALL if small else EPOCHS_SCRATCH
     else:
-        epochs = EPOCHS_REFINE
+        steps = max(1, len(dataset.of_split("train")) // BATCH_REFINE)
+        epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
     grey = architecture.recipe == "scratch" and (is_grey or drawings)
     training_pictures = len(dataset.of_split("train"))
     largest_batch = BATCH_SCRATCH if scratch else BATCH_REFINE

@@ -41,6 +41,7 @@ REFINE_RATE = 3e-4
 REFINE_DECAY = 0.02
 SCRATCH_RATE = 0.3  # for batches of 128; scaled with the batch
 SCRATCH_DECAY = 5e-4
+BACKBONE_RATE = 2e-3
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NO_AUGMENTATION,
@@ -163,16 +164,18 @@ class _Run:
     def scratch(self, network: keras.Model) -> list[HistoryRow]:
         config, data = self.config, self.data
         steps = config.epochs * max(1, len(data.train_truth) // config.batch_size)
-        peak = SCRATCH_RATE * config.batch_size / 128
-        self._compile(
-            network,
-            keras.optimizers.SGD(
-                TriangularRate(peak, steps),
+        if architecture_named(config.architecture).recipe == "scratch":
+            optimizer: keras.optimizers.Optimizer = keras.optimizers.SGD(
+                TriangularRate(SCRATCH_RATE * config.batch_size / 128, steps),
                 momentum=0.9,
                 nesterov=True,
                 weight_decay=SCRATCH_DECAY,
-            ),
-        )
+            )
+        else:  # a backbone without its weights: deep, and made for adaptive rates
+            optimizer = keras.optimizers.AdamW(
+                TriangularRate(BACKBONE_RATE, steps), weight_decay=HEAD_DECAY
+            )
+        self._compile(network, optimizer)
         return self._fit(network, "train", config.epochs, self._batches).history
 
     def transfer(self, network: keras.Model) -> list[HistoryRow]:
@@ -306,4 +309,3 @@ def _freeze_below(network: keras.Model, first_trained: str) -> None:
     for layer in backbone.layers:
         reached = reached or layer.name == first_trained
         layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
-

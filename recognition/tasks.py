@@ -96,14 +96,10 @@ def retrain(request: RetrainRequest) -> RetrainOutcome:
     return outcome
 
 
-def _new_spec(
-    recognizer: Recognizer, request: RetrainRequest, workspace: Path
-) -> dict[str, Any]:
+def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) -> dict[str, Any]:
     """Return the specification that `ml.build.BuildSpec` reads."""
     sources = [str(path.resolve()) for path in request.sources] or recognizer.data_sources
-    reviewed = (
-        Prediction.objects.filter(recognizer=recognizer).reviewed() if recognizer.pk else []
-    )
+    reviewed = Prediction.objects.filter(recognizer=recognizer).reviewed() if recognizer.pk else []
     if not sources and not reviewed:
         raise TrainingError(
             "no_data",
@@ -163,7 +159,7 @@ def _run_build(spec_path: Path) -> None:
 
     The child is its own session: Ctrl-C reaches this process alone, which passes it on once.
     """
-    child = subprocess.Popen(  # noqa: S603: our own interpreter and module
+    child = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "ml.build", str(spec_path)],
         cwd=settings.BASE_DIR,
         env=os.environ | CHILD_ENVIRONMENT,
@@ -207,7 +203,7 @@ def _take_in(
     recognizer.training_options = spec["options"]
     recognizer.save()
     version = services.register_version(recognizer, output, metrics=services.read_metrics(output))
-    activated, reasons = _gate(report["comparison"], incumbent, activate)
+    activated, reasons = gate(report["comparison"], incumbent, activate)
     note = " ".join(reasons)
     if activated:
         services.activate_version(version, note)
@@ -217,7 +213,7 @@ def _take_in(
     return RetrainOutcome(version=version, activated=activated, reasons=reasons)
 
 
-def _gate(
+def gate(
     comparison: Mapping[str, Any] | None, incumbent: ModelVersion | None, activate: Activation
 ) -> tuple[bool, list[str]]:
     """Decide on the comparison with the incumbent; return the decision and its reasons."""

@@ -57,7 +57,7 @@ def test_resumed_training_ends_like_an_unbroken_one(
     np.testing.assert_allclose(resumed, unbroken, rtol=1e-3)
 
 
-def test_a_killed_write_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+def test_a_killed_write_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "checkpoint.npz")
     store.save(Progress(phase="train", epoch=1, weights=[np.ones(3)]))
     store.path.with_suffix(".part").write_bytes(b"half")
@@ -67,7 +67,7 @@ def test_a_killed_write_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     np.testing.assert_array_equal(progress.weights[0], np.ones(3))
 
 
-def test_checkpoint_gives_the_optimizer_its_memory_back(tmp_path: Path) -> None:
+def test_checkpoint_restores_the_state_of_the_optimizer(tmp_path: Path) -> None:
     def compiled() -> keras.Model:
         network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         network.compile(optimizer=keras.optimizers.AdamW(), loss="mse")
@@ -101,12 +101,12 @@ def backbone_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def transfer_config(weights: Path, epochs: int) -> TrainingConfig:
-    return replace(
-        CONFIG, architecture="mobilenet_v3_small", weights=str(weights), epochs=epochs
-    )
+    return replace(CONFIG, architecture="mobilenet_v3_small", weights=str(weights), epochs=epochs)
 
 
-def test_transfer_trains_a_head_and_then_refines(tmp_path: Path, backbone_weights: Path) -> None:
+def test_transfer_trains_a_head_and_then_refines_the_top_blocks(
+    tmp_path: Path, backbone_weights: Path
+) -> None:
     trained = train(
         training_data(16, 32),
         transfer_config(backbone_weights, 1),
@@ -117,8 +117,20 @@ def test_transfer_trains_a_head_and_then_refines(tmp_path: Path, backbone_weight
     assert phases == ["head"] * 20 + ["refine"]
     assert (tmp_path / "features-train.npy").exists()
     assert np.load(tmp_path / "features-train.npy").shape == (2 * 3 * 16, 576)
+    untouched = keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    untouched.load_weights(backbone_weights)
+    backbone = trained.network.get_layer("features").get_layer("backbone")
+    for before, after in zip(
+        untouched.get_layer("conv").get_weights(),
+        backbone.get_layer("conv").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_refinement_that_does_not_help_is_not_kept(
     tmp_path: Path, backbone_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,28 +148,6 @@ def test_refinement_that_does_not_help_is_not_kept(
         head.network(pictures, training=False),
         atol=1e-3,
     )
-
-
-def test_backbone_below_the_refined_blocks_stays_imagenets(
-    tmp_path: Path, backbone_weights: Path
-) -> None:
-    trained = train(
-        training_data(16, 32),
-        transfer_config(backbone_weights, 1),
-        workspace=tmp_path,
-        progress=False,
-    )
-    untouched = keras.applications.MobileNetV3Small(
-        include_top=False, weights=None, input_shape=(32, 32, 3)
-    )
-    untouched.load_weights(backbone_weights)
-    backbone = trained.network.get_layer("features").get_layer("backbone")
-    for before, after in zip(
-        untouched.get_layer("conv").get_weights(),
-        backbone.get_layer("conv").get_weights(),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(before, after)
 
 
 def _train_long(workspace: Path) -> None:

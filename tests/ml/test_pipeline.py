@@ -1,0 +1,156 @@
+"""Decode once, shuffle and augment repeatably, weigh rare classes up."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.dataset import load_dataset, read_pixels
+from ml.errors import ImageError
+from ml.pipeline import (
+    KEPT_CACHES,
+    NO_AUGMENTATION,
+    PHOTOS,
+    Augmentation,
+    augment,
+    cache_pictures,
+    class_weights,
+    training_batches,
+)
+from ml.preprocessing import Preprocessing, prepare
+from tests.ml.training_pictures import colored_pictures, write_folder
+
+PREPROCESSING = Preprocessing(height_px=24, width_px=24)
+
+
+def test_cached_pictures_are_what_serving_prepares(tmp_path: Path) -> None:
+    dataset = load_dataset(
+        [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
+    )
+    cache = cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+    pictures, truth = cache.of(dataset.examples)
+    assert pictures.shape == (len(dataset.examples), 24, 24, 3)
+    for example, pixels, position in zip(dataset.examples, pictures, truth, strict=True):
+        expected = prepare(read_pixels(example), PREPROCESSING).pixels
+        np.testing.assert_array_equal(pixels, expected)
+        assert dataset.labels[position] == example.label
+
+
+def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = load_dataset(
+        [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
+    )
+    cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+
+    def refuse(example: object) -> None:
+        raise AssertionError("decoded twice")
+
+    monkeypatch.setattr("ml.pipeline.read_pixels", refuse)
+    again = cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+    assert len(again.pictures) == len(dataset.examples)
+
+
+def test_a_picture_that_vanishes_leaves_no_half_cache(tmp_path: Path) -> None:
+    dataset = load_dataset(
+        [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
+    )
+    dataset.examples[3].path.write_bytes(b"no picture any more")
+    with pytest.raises(ImageError):
+        cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_old_caches_make_room_for_new_ones(tmp_path: Path) -> None:
+    dataset = load_dataset(
+        [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
+    )
+    cache_dir = tmp_path / "cache"
+    cache_dir.mkdir()
+    for age in range(KEPT_CACHES + 2):
+        old = cache_dir / f"pictures-{age}.npy"
+        old.write_bytes(b"")
+        os.utime(old, (age, age))
+    cache_pictures(dataset, PREPROCESSING, cache_dir=cache_dir, progress=False)
+    assert len(list(cache_dir.iterdir())) == KEPT_CACHES
+
+
+def test_rare_classes_weigh_more_and_the_mean_is_one() -> None:
+    truth = np.array([0] * 30 + [1] * 10, np.int32)
+    weights = class_weights(truth, 2)
+    np.testing.assert_allclose(weights, [2 / 3, 2])
+    assert weights[truth].mean() == pytest.approx(1)
+
+
+def epoch_of(seed: int, epoch: int, augmentation: Augmentation = PHOTOS) -> list[np.ndarray]:
+    pictures, truth = colored_pictures(10, 16)
+    batches = training_batches(
+        pictures, truth, np.ones(3, np.float32), batch_size=7, augmentation=augmentation,
+        seed=seed, epoch=epoch,
+    )  # fmt: skip
+    return [images.numpy() for images, _, _ in batches]
+
+
+def test_an_epoch_depends_on_seed_and_number_alone() -> None:
+    first, again, other = epoch_of(1, 0), epoch_of(1, 0), epoch_of(1, 1)
+    np.testing.assert_array_equal(np.stack(first), np.stack(again))
+    assert not np.array_equal(np.stack(first), np.stack(other))
+
+
+def test_an_epoch_without_augmentation_is_the_pictures_themselves() -> None:
+    pictures, _ = colored_pictures(10, 16)
+    known = {picture.tobytes() for picture in pictures}
+    seen = {picture.tobytes() for batch in epoch_of(1, 0, NO_AUGMENTATION) for picture in batch}
+    assert seen <= known
+    assert len(seen) == 28  # four whole batches of seven
+
+
+def test_truth_and_weights_travel_with_their_picture() -> None:
+    pictures, truth = colored_pictures(10, 16)
+    by_bytes = {picture.tobytes(): int(t) for picture, t in zip(pictures, truth, strict=True)}
+    weights = np.array([1, 2, 3], np.float32)
+    for images, one_hot, weight in training_batches(
+        pictures, truth, weights, batch_size=5, augmentation=NO_AUGMENTATION, seed=0, epoch=0
+    ):
+        expected = [by_bytes[image.tobytes()] for image in images.numpy()]
+        assert one_hot.numpy().argmax(axis=1).tolist() == expected
+        assert weight.numpy().tolist() == weights[expected].tolist()
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    pictures, _ = colored_pictures(4, 17)
+    moved = augment(tf.constant(pictures), NO_AUGMENTATION, tf.constant([0, 0], tf.int64))
+    np.testing.assert_array_equal(moved, pictures)
+
+
+def test_mirror_alone_gives_the_picture_or_its_mirror_image() -> None:
+    pictures, _ = colored_pictures(8, 16)
+    moved = augment(
+        tf.constant(pictures), Augmentation(mirror=True), tf.constant([1, 2], tf.int64)
+    ).numpy()
+    kept = (moved == pictures).all(axis=(1, 2, 3))
+    mirrored = (moved == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (kept | mirrored).all()
+    assert kept.any()
+    assert mirrored.any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.builds(
+        Augmentation,
+        rotation_rad=st.floats(0, 1),
+        shear_rad=st.floats(0, 0.5),
+        zoom=st.floats(0, 0.5),
+        shift=st.floats(0, 0.5),
+        mirror=st.booleans(),
+    ),
+    st.integers(0, 2**40),
+)
+def test_moving_a_picture_of_one_colour_leaves_it_so(augmentation: Augmentation, key: int) -> None:
+    plain = np.full((3, 12, 20, 3), (10, 128, 250), np.uint8)
+    moved = augment(tf.constant(plain), augmentation, tf.constant([key, 1], tf.int64))
+    np.testing.assert_array_equal(moved, plain)

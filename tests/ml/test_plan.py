@@ -1,0 +1,105 @@
+"""What training does when it is told nothing, and what it refuses to be told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.dataset import Dataset, load_dataset
+from ml.errors import TrainingError
+from ml.plan import Plan, TrainingOptions, make_plan
+from tests.ml.training_pictures import write_folder
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("small")
+    return load_dataset(
+        [write_folder(root / "colors", 6, side_px=32)], unpack_dir=root, progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("photos")
+    return load_dataset(
+        [write_folder(root / "colors", 6, side_px=300)], unpack_dir=root, progress=False
+    )
+
+
+def test_small_pictures_get_a_network_from_scratch_at_their_size(small: Dataset) -> None:
+    plan = make_plan(small, TrainingOptions())
+    assert plan.config.architecture == "cnn"
+    assert plan.config.weights == "none"
+    assert (plan.preprocessing.width_px, plan.preprocessing.color) == (32, "rgb")
+
+
+def test_photographs_get_an_imagenet_backbone(photos: Dataset) -> None:
+    plan = make_plan(photos, TrainingOptions())
+    assert plan.config.architecture == "mobilenet_v2"
+    assert plan.config.weights == "imagenet"
+    assert (plan.preprocessing.height_px, plan.preprocessing.width_px) == (224, 224)
+    assert plan.config.augmentation == "photos"
+
+
+def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label, level in (("dark", 40), ("light", 200)):
+        folder = tmp_path / "greys" / label
+        folder.mkdir(parents=True)
+        for number in range(6):
+            pixels = np.clip(rng.normal(level, 20, (30, 30)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    dataset = load_dataset([tmp_path / "greys"], unpack_dir=tmp_path, progress=False)
+    assert make_plan(dataset, TrainingOptions()).preprocessing.color == "grey"
+
+
+def test_drawings_are_cropped_to_their_ink_and_never_mirrored(photos: Dataset) -> None:
+    plan = make_plan(photos, TrainingOptions(pictures="drawings"))
+    assert plan.preprocessing.ink
+    assert (plan.preprocessing.height_px, plan.preprocessing.color) == (28, "grey")
+    assert plan.config.augmentation == "drawings"
+
+
+def test_what_is_asked_for_is_followed(photos: Dataset) -> None:
+    options = TrainingOptions(
+        architecture="mobilenet_v3_small", image_size_px=96, epochs=7, weights="none", seed=5
+    )
+    plan = make_plan(photos, options)
+    assert plan.config.architecture == "mobilenet_v3_small"
+    assert plan.config.weights == "none"
+    assert (plan.config.epochs, plan.config.seed) == (7, 5)
+    assert plan.preprocessing.width_px == 96
+
+
+def test_little_data_still_makes_many_steps(small: Dataset) -> None:
+    assert make_plan(small, TrainingOptions()).config.batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (TrainingOptions(architecture="resnet_9000"), "unknown_architecture"),
+        (TrainingOptions(pictures="paintings"), "bad_pictures"),
+        (TrainingOptions(architecture="mobilenet_v2", weights="/no.weights.h5"), "bad_weights"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_before_training(
+    small: Dataset, options: TrainingOptions, code: str
+) -> None:
+    with pytest.raises(TrainingError) as refusal:
+        make_plan(small, options)
+    assert refusal.value.code == code
+
+
+def test_a_plan_survives_the_disk(small: Dataset, tmp_path: Path) -> None:
+    plan = make_plan(small, TrainingOptions())
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+
+
+def test_without_a_plan_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as refusal:
+        Plan.load(tmp_path / "plan.json")
+    assert refusal.value.code == "nothing_to_resume"

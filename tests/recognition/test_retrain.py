@@ -1,0 +1,158 @@
+"""`retrain`: from a folder to a version that serves, in a real child process."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from ml.inference import Classifier
+from recognition import services, tasks
+from recognition.models import Recognizer
+from tests.ml.training_pictures import LABELS, write_folder
+from tests.recognition.predictions import make_prediction
+
+
+@pytest.fixture
+def colors(tmp_path: Path) -> Path:
+    """A labelled folder of small pictures."""
+    return write_folder(tmp_path / "colors", 12)
+
+
+def retrain(*arguments: object) -> str:
+    """Run the command quickly; return what it printed."""
+    output = io.StringIO()
+    call_command("retrain", *map(str, arguments), stdout=output)
+    return output.getvalue()
+
+
+QUICK = ("--epochs", 2, "--architecture", "cnn")
+
+
+@pytest.mark.django_db
+def test_a_new_recognizer_is_trained_and_serves(colors: Path) -> None:
+    output = retrain("colors", "--data", colors, "--name", "My colours", *QUICK)
+    recognizer = Recognizer.objects.get(slug="colors")
+    version = recognizer.active_version()
+    assert version is not None
+    assert "colors v1 is active." in output
+    assert recognizer.name == "My colours"
+    assert recognizer.data_sources == [str(colors)]
+    assert version.labels == list(LABELS)
+    assert {"accuracy", "accuracy_low", "accuracy_high", "n_test", "ece"} <= version.metrics.keys()
+    names = {path.name for path in version.path.iterdir()}
+    assert names == {
+        "metadata.json", "model.tflite", "model.keras", "report.json", "card.md",
+        "training_curves.png", "confusion_matrix.png", "examples.csv.gz",
+    }  # fmt: skip
+    assert Classifier.load(version.path).labels == LABELS
+    workspace = version.path.parents[2] / "training" / "colors"
+    assert not workspace.exists()
+
+
+@pytest.mark.django_db
+def test_the_next_training_remembers_the_data_and_learns_from_reviews(
+    colors: Path, tmp_path: Path
+) -> None:
+    retrain("colors", "--data", colors, *QUICK)
+    recognizer = Recognizer.objects.get(slug="colors")
+    first = recognizer.active_version()
+    assert first is not None
+    reviewer = User.objects.create_user("reviewer")
+    prediction = make_prediction(first)
+    suggested = make_prediction(first)
+    services.review_predictions([prediction], "green", reviewer)
+    services.suggest_label(suggested, "red")
+    retrain("colors", "--activate", "never")
+    second = recognizer.versions.get(number=2)
+    metadata = json.loads((second.path / "metadata.json").read_text())
+    assert metadata["dataset"]["reviewed"] == 1
+    assert metadata["config"]["epochs"] == 2
+    assert metadata["architecture"] == "cnn"
+    assert recognizer.active_version() == first
+    assert second.activation_note == "Not activated, as asked."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("new",), "--data"),
+        (("new", "--resume"), "no interrupted training"),
+        (("admin", "--data", "x"), "address"),
+        (("new", "--data", "/no/such/folder"), "trained"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_and_leaves_no_recognizer(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message):
+        retrain(*arguments)
+    assert not Recognizer.objects.filter(slug=arguments[0]).exists()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "activate", "activated"),
+    [
+        ("better", "auto", True),
+        ("equal", "auto", True),
+        ("worse", "auto", False),
+        ("worse", "force", True),
+        ("better", "never", False),
+    ],
+)
+@pytest.mark.django_db
+def test_the_gate_keeps_a_worse_version_from_serving(
+    recognizer: Recognizer, add_version: Any, verdict: str, activate: tasks.Activation,
+    activated: bool,
+) -> None:  # fmt: skip
+    incumbent = add_version(activate=True)
+    comparison = {"verdict": verdict, "reasons": ["ants: 3 newly wrong."]}
+    decision, reasons = tasks.gate(comparison, incumbent, activate)
+    assert decision is activated
+    assert activate == "never" or "ants: 3 newly wrong." in reasons
+
+
+def test_the_first_version_has_nothing_to_be_worse_than() -> None:
+    assert tasks.gate(None, None, "auto")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_training_resumes_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    environment = os.environ | {
+        "LACEWING_DATA_DIR": str(data_dir), "DJANGO_SETTINGS_MODULE": "classifier_site.settings"
+    }  # fmt: skip
+    data_dir.mkdir()
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "-v0"], env=environment, check=True)
+    folder = write_folder(tmp_path / "colors", 60)
+    command = [*manage, "retrain", "colors", "--data", str(folder), "--architecture", "cnn"]
+    checkpoint = data_dir / "training" / "colors" / "checkpoint.npz"
+    training = subprocess.Popen([*command, "--epochs", "60"], env=environment)
+    deadline_s = time.monotonic() + 240
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline_s, "no checkpoint appeared"
+        assert training.poll() is None, "training ended too early"
+        time.sleep(0.05)
+    training.send_signal(signal.SIGKILL)
+    training.wait()
+    assert not (data_dir / "versions").exists()
+    listed = subprocess.run(
+        [*manage, "recognizers", "--json"], env=environment, check=True, capture_output=True
+    )
+    assert json.loads(listed.stdout) == []
+    subprocess.run([*manage, "retrain", "colors", "--resume"], env=environment, check=True)
+    report = json.loads((data_dir / "versions" / "colors" / "v1" / "report.json").read_text())
+    assert len(report["history"]) == 60
+    assert not checkpoint.exists()
