@@ -56,8 +56,7 @@ def main() -> None:
     send(replies, {})
     while True:
         try:
-            # One byte more than allowed, so that the refusal is decode_image's own.
-            header, (data,) = receive(requests, max_body_bytes=limits.max_file_bytes + 1)
+            header, (data,) = receive(requests, max_body_bytes=limits.max_file_bytes)
         except BrokenMessageError:
             return
         _limit_cpu(limits.cpu_s)

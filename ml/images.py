@@ -106,6 +106,16 @@ def decode_image(
         ) from error
 
 
+def check_file_size(size_bytes: int, max_file_bytes: int) -> None:
+    """Raise `ImageError` `file_too_large` for a file above the limit."""
+    if size_bytes > max_file_bytes:
+        raise ImageError(
+            "file_too_large",
+            f"The file has more than the {max_file_bytes / 1024**2:.3g} MiB allowed. "
+            "Please send a smaller copy.",
+        )
+
+
 def encode_jpeg(pixels: Pixels, *, quality: int = 85) -> bytes:
     """Encode (height, width, 3) or (height, width, 1) uint8 pixels; the file has no metadata."""
     buffer = io.BytesIO()
@@ -154,12 +164,7 @@ def _read(source: bytes | Path, max_file_bytes: int) -> bytes:
             ) from error
     else:
         data = source
-    if len(data) > max_file_bytes:
-        raise ImageError(
-            "file_too_large",
-            f"The file has more than the {max_file_bytes / 1024**2:.3g} MiB allowed. "
-            "Please send a smaller copy.",
-        )
+    check_file_size(len(data), max_file_bytes)
     if not data:
         raise ImageError("bad_image", "The file is empty. Please choose a picture.")
     return data

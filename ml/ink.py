@@ -135,8 +135,8 @@ def _local_paper(signed: Grey) -> Grey:
     whole = Image.fromarray(signed).resize(
         (columns * _PAPER_CELL_PX, rows * _PAPER_CELL_PX), Image.Resampling.NEAREST
     )
-    samples = np.asarray(whole).reshape(rows, _PAPER_CELL_PX, columns, _PAPER_CELL_PX)
-    samples = samples.swapaxes(1, 2).reshape(rows, columns, -1)
+    tiles = np.asarray(whole).reshape(rows, _PAPER_CELL_PX, columns, _PAPER_CELL_PX)
+    samples = tiles.swapaxes(1, 2).reshape(rows, columns, -1)
     middle = samples.shape[2] // 2
     cells = Image.fromarray(np.partition(samples, middle, axis=2)[:, :, middle])
     cells = cells.filter(ImageFilter.MinFilter(_STROKE_CELLS))

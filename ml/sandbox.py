@@ -17,18 +17,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self, cast, get_args
 
 import numpy as np
 
 from ml.decoder import SIDES, Limits
 from ml.errors import ImageError, ImageErrorCode, LacewingError
-from ml.images import MAX_FILE_BYTES, MAX_PIXELS
+from ml.images import MAX_FILE_BYTES, MAX_PIXELS, check_file_size
 from ml.messages import BrokenMessageError, receive, send
 from ml.preprocessing import PreparedImage, Preprocessing
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024  # far more than a copy at working scale can take
+_COMMAND = (sys.executable, "-m", "ml.decoder")
 _ROOT = Path(__file__).resolve().parent.parent
 # Of the parent's environment, what an interpreter needs to start; no secrets.
 _ENVIRONMENT: Final = frozenset(
@@ -74,7 +74,7 @@ class DecoderProcess:
     once. The child starts with the first picture, again after a death, and anew in a process
     that was forked; it ends with `close`, or with the process that started it.
 
-    Attributes:
+    Args:
         memory_bytes: address space the child may take.
         cpu_s: processor time it may spend on one picture.
         wall_s: time one picture may take altogether.
@@ -105,13 +105,14 @@ class DecoderProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None while there is none."""
+        child = self._child
+        return child.pid if child is not None and child.is_alive else None
 
     def decode(
         self, data: bytes, preprocessing: Preprocessing, *, wait_s: float | None = None
@@ -124,6 +125,7 @@ class DecoderProcess:
             DecoderBusyError: its turn did not come in time.
             DecoderStartError: the child does not start.
         """
+        check_file_size(len(data), self._limits.max_file_bytes)
         if not self._lock.acquire(timeout=-1 if wait_s is None else wait_s):
             raise DecoderBusyError
         try:
@@ -169,7 +171,7 @@ class _Child:
         environment |= {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ml.decoder", json.dumps(asdict(limits))],
+                [*_COMMAND, json.dumps(asdict(limits))],
                 bufsize=0,  # a fork must not inherit bytes that are half sent
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -192,6 +194,10 @@ class _Child:
                 f"The decoder process ended as it started, with status {process.returncode}; "
                 "its own message stands above in the log."
             ) from error
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def is_alive(self) -> bool:
@@ -273,11 +279,8 @@ def _read_reply(
         if code not in get_args(ImageErrorCode):
             raise BrokenMessageError(f"error code {code!r}")
         raise ImageError(code, str(header.get("message")))
-    shape = (
-        preprocessing.height_px,
-        preprocessing.width_px,
-        3 if preprocessing.color == "rgb" else 1,
-    )
+    channels = 3 if preprocessing.color == "rgb" else 1
+    shape = (preprocessing.height_px, preprocessing.width_px, channels)
     try:
         copy_jpeg, prepared = bodies
         left, top, right, bottom = (float(edge) for edge in header["region"])
