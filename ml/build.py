@@ -63,7 +63,7 @@ class BuildSpec:
     known_splits: list[Path] = field(default_factory=list)
     """`examples.csv.gz` of earlier versions, oldest first."""
     incumbent: Path | None = None
-    options: TrainingOptions = TrainingOptions()
+    options: TrainingOptions = field(default_factory=TrainingOptions)
     resume: bool = False
     serving_only: bool = False
     """Leave out `model.keras`, which only further training would need."""
@@ -210,12 +210,12 @@ def _score(
     incumbent = Classifier.load(spec.incumbent)
     theirs = _prepared_for(incumbent.preprocessing, spec, dataset, cache, metadata.preprocessing)
     _, old = _classify(incumbent, theirs.of(tested)[0])
-    old = aligned(old, incumbent.labels, dataset.labels)
+    known = aligned(old, incumbent.labels, dataset.labels)
     return metadata, _Scores(
         candidate=report,
-        incumbent=evaluate(old, truth, dataset.labels),
+        incumbent=evaluate(known, truth, dataset.labels),
         comparison=compare(
-            probabilities, old, truth, dataset.labels, [example.name for example in tested]
+            probabilities, known, truth, dataset.labels, [example.name for example in tested]
         ),
     )
 

@@ -75,7 +75,7 @@ class CheckpointStore:
         }
         part = self.path.with_suffix(".part")
         with part.open("wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+            np.savez(file, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.path)

@@ -159,7 +159,7 @@ def _run_build(spec_path: Path) -> None:
 
     The child is its own session: Ctrl-C reaches this process alone, which passes it on once.
     """
-    child = subprocess.Popen(  # noqa: S603
+    child = subprocess.Popen(
         [sys.executable, "-m", "ml.build", str(spec_path)],
         cwd=settings.BASE_DIR,
         env=os.environ | CHILD_ENVIRONMENT,

@@ -29,7 +29,7 @@ def build(input_shape: tuple[int, int, int], classes: int, weights: Weights) -> 
     Raises TrainingError("bad_weights") for other weights and TrainingError("bad_image_size")
     below 16 px.
     """
-    height_px, width_px, channels = input_shape
+    height_px, width_px, _ = input_shape
     if weights != "none":
         raise TrainingError(
             "bad_weights",

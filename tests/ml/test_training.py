@@ -90,7 +90,7 @@ def test_checkpoint_restores_the_state_of_the_optimizer(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def backbone_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file like those that `--weights FILE` takes, of a network that was never trained."""
+    """Write a file like those that `--weights FILE` takes, of a network nobody trained."""
     keras.utils.set_random_seed(1)
     backbone = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(32, 32, 3)

@@ -24,7 +24,7 @@ from tests.recognition.predictions import make_prediction
 
 @pytest.fixture
 def colors(tmp_path: Path) -> Path:
-    """A labelled folder of small pictures."""
+    """Write a labelled folder of small pictures."""
     return write_folder(tmp_path / "colors", 12)
 
 
