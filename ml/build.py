@@ -8,25 +8,19 @@ Exit status: 0 done, 2 a person can mend it (said on standard error), 130 stoppe
 import importlib.metadata
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import keras
-import numpy as np
-import numpy.typing as npt
 
 from ml.artifact import FORMAT_VERSION, ArtifactMetadata, write_artifact
-from ml.calibration import fit_temperature
 from ml.card import model_card
-from ml.comparison import Comparison
 from ml.dataset import (
     Dataset,
     LabelledFile,
@@ -36,13 +30,12 @@ from ml.dataset import (
     write_examples_csv,
 )
 from ml.errors import LacewingError, TrainingError
-from ml.evaluation import EvaluationReport, aligned, compare, evaluate, format_results
+from ml.evaluation import EvaluationReport, format_results
 from ml.export import export_litert, round_to_float16
-from ml.inference import Classifier
 from ml.pipeline import PictureCache, cache_pictures
 from ml.plan import Plan, TrainingOptions, make_plan
 from ml.plots import confusion_matrix, training_curves
-from ml.preprocessing import Preprocessing
+from ml.scoring import Scores, calibrated, score
 from ml.training import TrainedNetwork, TrainingData, train
 
 LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pillow", "ai-edge-litert")
@@ -91,15 +84,6 @@ class BuildSpec:
         return cls(**fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scores:
-    """How candidate and incumbent did on the same test pictures."""
-
-    candidate: EvaluationReport
-    incumbent: EvaluationReport | None
-    comparison: Comparison | None
-
-
 def build(spec: BuildSpec) -> None:
     """Train, calibrate, export, score and write one version; print what happens.
 
@@ -139,7 +123,10 @@ def build(spec: BuildSpec) -> None:
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         files={},
     )
-    metadata, scores = _score(spec, dataset, cache, metadata, network)
+    metadata = calibrated(metadata, network, dataset, cache, scratch=spec.workspace)
+    scores = score(
+        metadata, network, dataset, cache, incumbent=spec.incumbent, scratch=spec.workspace
+    )
     print(format_results(scores.candidate, scores.incumbent), flush=True)
     files = _files(spec, dataset, trained, metadata, network, scores)
     write_artifact(spec.output, metadata, files)
@@ -184,80 +171,13 @@ def _train(dataset: Dataset, cache: PictureCache, plan: Plan, workspace: Path) -
     return train(data, plan.config, workspace=workspace)
 
 
-def _score(
-    spec: BuildSpec,
-    dataset: Dataset,
-    cache: PictureCache,
-    metadata: ArtifactMetadata,
-    network: bytes,
-) -> tuple[ArtifactMetadata, _Scores]:
-    """Fit the temperature on validation, then look at the test pictures, as served."""
-    validation, validation_truth = cache.of(dataset.of_split("validation"))
-    tested = dataset.of_split("test")
-    test, truth = cache.of(tested)
-    with tempfile.TemporaryDirectory(dir=spec.workspace) as directory:
-        draft = Path(directory) / "draft"
-        write_artifact(draft, metadata, {"model.tflite": network})
-        logits, _ = _classify(Classifier.load(draft), validation)
-        temperature = fit_temperature(logits, validation_truth)
-        shutil.rmtree(draft)
-        metadata = replace(metadata, temperature=temperature)
-        write_artifact(draft, metadata, {"model.tflite": network})
-        _, probabilities = _classify(Classifier.load(draft), test)
-    report = evaluate(probabilities, truth, dataset.labels)
-    if spec.incumbent is None:
-        return metadata, _Scores(candidate=report, incumbent=None, comparison=None)
-    incumbent = Classifier.load(spec.incumbent)
-    theirs = _prepared_for(incumbent.preprocessing, spec, dataset, cache, metadata.preprocessing)
-    _, old = _classify(incumbent, theirs.of(tested)[0])
-    known = aligned(old, incumbent.labels, dataset.labels)
-    return metadata, _Scores(
-        candidate=report,
-        incumbent=evaluate(known, truth, dataset.labels),
-        comparison=compare(
-            probabilities, known, truth, dataset.labels, [example.name for example in tested]
-        ),
-    )
-
-
-def _prepared_for(
-    preprocessing: Preprocessing,
-    spec: BuildSpec,
-    dataset: Dataset,
-    cache: PictureCache,
-    cached: Preprocessing,
-) -> PictureCache:
-    """Return the pictures as a classifier with other preprocessing wants them."""
-    if preprocessing == cached:
-        return cache
-    tested = Dataset(
-        labels=dataset.labels,
-        examples=dataset.of_split("test"),
-        skipped=(),
-        health=dataset.health,
-    )
-    return cache_pictures(tested, preprocessing, cache_dir=spec.cache_dir)
-
-
-def _classify(
-    classifier: Classifier, pictures: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return logits and probabilities, both (n, classes), of prepared pictures."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(classifier.classify, pictures))
-    return (
-        np.stack([result.logits for result in results]),
-        np.stack([result.probabilities for result in results]),
-    )
-
-
 def _files(
     spec: BuildSpec,
     dataset: Dataset,
     trained: TrainedNetwork,
     metadata: ArtifactMetadata,
     network: bytes,
-    scores: _Scores,
+    scores: Scores,
 ) -> dict[str, bytes]:
     """Return every file of the version but the metadata."""
     report = scores.candidate

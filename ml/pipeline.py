@@ -58,6 +58,8 @@ DRAWINGS = Augmentation(rotation_rad=0.16, shear_rad=0.15, zoom=0.06, stretch=0.
 class PictureCache:
     """Prepared pictures of a data set, one row each, on disk."""
 
+    directory: Path
+    """Where it lies."""
     pictures: npt.NDArray[np.uint8]
     """(examples, height, width, channels), memory-mapped."""
     rows: dict[tuple[str, str], int]
@@ -91,6 +93,7 @@ def cache_pictures(
         _fill(path, examples, preprocessing, progress=progress)
         _drop_old_caches(cache_dir)
     return PictureCache(
+        directory=cache_dir,
         pictures=np.load(path, mmap_mode="r", allow_pickle=False),
         rows={(e.sha256, e.name): row for row, e in enumerate(examples)},
         labels=dataset.labels,

@@ -20,6 +20,7 @@ import tensorflow as tf
 from ml.architectures import architecture_named, build_network
 from ml.architectures.weights import parse_weights
 from ml.checkpoint import CheckpointStore, HistoryRow, Progress
+from ml.epochs import EpochBar
 from ml.features import head_features
 from ml.pipeline import (
     DRAWINGS,
@@ -30,7 +31,6 @@ from ml.pipeline import (
     training_batches,
 )
 from ml.precision import fastest_policy
-from ml.epochs import EpochBar
 
 EVALUATION_BATCH = 128
 HEAD_EPOCHS = 20

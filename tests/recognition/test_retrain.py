@@ -72,12 +72,14 @@ def test_the_next_training_remembers_the_data_and_learns_from_reviews(
     suggested = make_prediction(first)
     services.review_predictions([prediction], "green", reviewer)
     services.suggest_label(suggested, "red")
-    retrain("colors", "--activate", "never")
+    retrain("colors", "--activate", "never", "--image-size", 24)
     second = recognizer.versions.get(number=2)
     metadata = json.loads((second.path / "metadata.json").read_text())
     assert metadata["dataset"]["reviewed"] == 1
     assert metadata["config"]["epochs"] == 2
     assert metadata["architecture"] == "cnn"
+    report = json.loads((second.path / "report.json").read_text())
+    assert report["comparison"]["n"] == report["incumbent"]["n"] == report["test"]["n"]
     assert recognizer.active_version() == first
     assert second.activation_note == "Not activated, as asked."
 
