@@ -127,6 +127,11 @@ class Copy:
         server.terminate()
         pytest.fail(f"No page within 120 s: {server.communicate()[0]}")
 
+    def page(self, path: str) -> str:
+        """Return a page's HTML."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as page:
+            return str(page.read().decode())
+
     def status(self, path: str) -> int | None:
         """Return the status of a page, or None while nothing listens."""
         try:
@@ -166,6 +171,10 @@ def test_readme_from_first_run_to_backup(copy: Copy) -> None:
     (serve,) = commands_with("make run")
     server = copy.serve(serve)
     try:
+        style = re.search(r'href="(/static/[^"]+\.css)"', copy.page("/"))
+        assert style
+        assert copy.status(style[1]) == 200
+
         (upload,) = commands_with("curl")
         assert '"recognizer": "pests"' in copy.run(upload)
 

@@ -33,12 +33,10 @@ class Command(BaseCommand):
         host = environment.text("HOST", DEFAULT_HOST)
         port = environment.integer("PORT", DEFAULT_PORT, minimum=1, maximum=65535)
         listener = _listen(host, port)
-        from classifier_site.server import LacewingServer
+        from classifier_site.server import LacewingServer, import_site
 
         def announce() -> None:
-            self.stdout.write(
-                f"Lacewing serves on http://{_address(host, port)} (Ctrl-C ends it).", ending="\n"
-            )
+            self.stdout.write(f"Lacewing serves on http://{_address(host, port)} (Ctrl-C ends it).")
             if host in WILDCARD_HOSTS and set(settings.ALLOWED_HOSTS) <= set(
                 settings.LOOPBACK_HOSTS
             ):
@@ -48,11 +46,10 @@ class Command(BaseCommand):
                 )
             self.stdout.flush()
 
-        # First, because the application lists the static files once, when it is loaded.
+        import_site()
+        # Before the application is loaded, which lists the static files once.
         _in_child_process("prepare")
-        server = LacewingServer(listener, on_ready=announce)
-        server.wsgi()  # loaded once, for all workers
-        server.run()
+        LacewingServer(listener, on_ready=announce).run()
 
 
 def _listen(host: str, port: int) -> socket.socket:
