@@ -40,7 +40,6 @@ class RunningServer:
         }
         self.environment = kept | {
             "LACEWING_DATA_DIR": str(self.data_dir),
-            "LACEWING_LOG_LEVEL": "WARNING",
             "PORT": str(self.port),
             "HOST": self.host,
         }

@@ -27,6 +27,7 @@ GRACE_S: Final = 20.0  # for the headers, and for the first byte of the body to 
 MINIMUM_RATE_BYTES_PER_S: Final = 4096  # each received 4096 bytes earn a second more
 SWEEP_INTERVAL_S: Final = 2
 PATIENCE_S: Final = 0.005  # how long a busier worker leaves a new connection to the others
+NEWCOMER_S: Final = 1.0  # in which a new connection's first request is waited for, at a stop
 UPLOAD_BYTES: Final = 64 * 1024  # a request with a larger body counts as an upload
 DRAINED_BODY_BYTES: Final = 1024 * 1024 * 1024  # larger still: cut off without draining
 
@@ -112,6 +113,17 @@ class ApplicationTask(WSGITask):
             self.set_close_on_finish()
         super().execute()
 
+    def finish(self) -> None:
+        """End the answer, and log it in this thread, which knows the request's id."""
+        super().finish()
+        logger.info(
+            "%s %s %s in %.0f ms",
+            self.request.command,
+            self.request.path,
+            self.status[:3],
+            (time.time() - self.start_time) * 1000,
+        )
+
 
 class RefusalTask(ErrorTask):
     """Answers a request that never reached Django, in the error shape of the API."""
@@ -154,6 +166,7 @@ class Connection(HTTPChannel):
     error_task_class = RefusalTask
     parser_class = RequestParser
     request: RequestParser | None
+    is_new = True
 
     def refuse_if_too_slow(self, now: float) -> None:
         """Answer 400 to a request whose rest is not worth waiting for."""
@@ -171,9 +184,16 @@ class Connection(HTTPChannel):
             self.requests.append(request)
             self.server.add_task(self)
 
+    def received(self, data: bytes) -> bool:
+        """Take in bytes; whoever has sent some is no newcomer."""
+        self.is_new = False
+        return bool(super().received(data))
+
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being received, answered or sent."""
+        """Whether nothing is being received, answered or sent, nor about to come."""
+        if self.is_new and time.time() < self.creation_time + NEWCOMER_S:
+            return False
         return self.request is None and not self.requests and not self.total_outbufs_len
 
 

@@ -23,8 +23,9 @@ class RequestIdFilter(logging.Filter):
     """Give each log record the `request_id` of the request at hand, "-" outside of one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the id; keep every record."""
-        record.request_id = _request_id.get()
+        """Add the id, unless the record brings one; keep every record."""
+        if not hasattr(record, "request_id"):
+            record.request_id = _request_id.get()
         return True
 
 

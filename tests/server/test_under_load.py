@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,6 +59,19 @@ def wait_until_served(server: RunningServer) -> None:
             return
         time.sleep(0.05)
     pytest.fail(server.log())
+
+
+def workers_of(master: int) -> list[int]:
+    """Return the ids of the worker processes."""
+    return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait until `holds`, or fail."""
+    deadline_s = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
 
 
 def stored_pictures(server: RunningServer) -> int:
@@ -139,17 +152,30 @@ def test_stop_answers_every_accepted_upload(
     assert stored_pictures(own_server) == load.statuses["201"]
 
 
+def test_reload_replaces_the_workers_and_fails_no_request(own_server: RunningServer) -> None:
+    request = upload_request(own_server.host, own_server.port, UPLOAD_PATH, make_picture())
+    assert own_server.process is not None
+    master = own_server.process.pid
+    before = set(workers_of(master))
+    reloading = threading.Timer(0.7, os.kill, (master, signal.SIGHUP))
+    reloading.start()
+
+    load = asyncio.run(
+        run_load(own_server.host, own_server.port, [request], clients=4, duration_s=5)
+    )
+    reloading.join()
+
+    assert set(load.statuses) == {"201"}
+    wait_until(lambda: len(workers_of(master)) == 2 and not before & set(workers_of(master)))
+
+
 def test_killed_worker_is_replaced_and_serves_again(own_server: RunningServer) -> None:
     assert own_server.process is not None
     master = own_server.process.pid
-    status = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    os.kill(int(status[0]), signal.SIGKILL)
+    killed = workers_of(master)[0]
+    os.kill(killed, signal.SIGKILL)
 
-    for _ in range(100):
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-        if len(children) == 2 and status[0] not in children:
-            break
-        time.sleep(0.1)
+    wait_until(lambda: len(workers_of(master)) == 2 and killed not in workers_of(master))
     wait_until_served(own_server)
 
 
