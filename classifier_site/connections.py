@@ -228,7 +228,9 @@ class Server(TcpWSGIServer):
         """
         if not self.patient_until:
             return longest_s
-        return min(max(self.patient_until - time.monotonic(), 0.0), longest_s)
+        left_s = self.patient_until - time.monotonic()
+        # Rounded up: waitress cuts to whole milliseconds, and would spin through the last.
+        return min(left_s + 0.001, longest_s) if left_s > 0 else 0.0
 
     def readable(self) -> bool:
         """Return whether to look for new connections; publish the load meanwhile."""

@@ -129,8 +129,13 @@ class WaitressWorker(Worker):
             for listener in self.sockets
         ]
 
+        notified_s = 0.0
+
         def turn() -> None:
-            self.notify()
+            nonlocal notified_s
+            if time.monotonic() > notified_s + LOOP_TIMEOUT_S:
+                self.notify()
+                notified_s = time.monotonic()
             timeout_s = min(server.poll_timeout_s(LOOP_TIMEOUT_S) for server in self.servers)
             wasyncore.loop(timeout=timeout_s, use_poll=True, map=connections, count=1)
 

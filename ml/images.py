@@ -220,7 +220,10 @@ def _transparent_key(image: Image.Image) -> Any:
 def _reduced_rgb(image: Image.Image, scale: int, key: Any) -> Pixels:
     """Return the loaded image as RGB on white, `scale` times smaller by area averaging."""
     if image.mode in _PLAIN_MODES and key is None:
-        return np.asarray(image.reduce(scale).convert("RGB"))
+        if scale > 1:
+            image = image.reduce(scale)
+        # Pillow copies even where there is nothing to reduce or to convert.
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     # The rest is converted before it is averaged, because palette indices have no mean.
     width_px, height_px = image.size
     pixels = np.empty((-(-height_px // scale), -(-width_px // scale), 3), np.uint8)
