@@ -23,7 +23,14 @@ def softmax(logits: Any) -> Any:
     return np.asarray(tf.nn.softmax(logits))
 
 
-@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+SLOW_TO_EXPORT = {"mobilenet_v2"}  # a minute of converting; `make test-server` runs it
+
+
+def _as_parameter(name: str) -> Any:
+    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_TO_EXPORT else [])
+
+
+@pytest.fixture(scope="module", params=[_as_parameter(name) for name in sorted(ARCHITECTURES)])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Each architecture, trained by its own recipe on three colours.
 

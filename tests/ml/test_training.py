@@ -17,13 +17,13 @@ from ml.training import TrainingConfig, TriangularRate, train
 from tests.ml.training_pictures import training_data
 
 CONFIG = TrainingConfig(
-    architecture="cnn", weights="none", epochs=3, batch_size=8, seed=7, augmentation="photos"
+    architecture="cnn", weights="none", epochs=2, batch_size=8, seed=7, augmentation="photos"
 )
 
 
 def run(config: TrainingConfig, workspace: Path) -> list[tuple[float, float]]:
     """Train; return loss and validation loss of every epoch."""
-    data = training_data(16, 16)
+    data = training_data(8, 16)
     history = train(data, config, workspace=workspace, progress=False).history
     return [(float(row["loss"]), float(row["val_loss"])) for row in history]
 
@@ -32,23 +32,18 @@ def test_same_seed_gives_the_same_figures(tmp_path: Path) -> None:
     assert run(CONFIG, tmp_path / "a") == run(CONFIG, tmp_path / "b")
 
 
-def test_another_seed_gives_other_figures(tmp_path: Path) -> None:
-    other = replace(CONFIG, seed=8)
-    assert run(CONFIG, tmp_path / "a") != run(other, tmp_path / "b")
-
-
 def test_resumed_training_ends_like_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken = run(CONFIG, tmp_path / "unbroken")
     save = CheckpointStore.save
 
-    def stop_after_two(store: CheckpointStore, progress: Progress) -> None:
+    def stop_after_one(store: CheckpointStore, progress: Progress) -> None:
         save(store, progress)
-        if progress.epoch == 2:
+        if progress.epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(CheckpointStore, "save", stop_after_two)
+    monkeypatch.setattr(CheckpointStore, "save", stop_after_one)
     with pytest.raises(KeyboardInterrupt):
         run(CONFIG, tmp_path / "broken")
     monkeypatch.undo()
