@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from django.conf import settings
 
+from ml.artifact import read_artifact
 from ml.errors import TrainingError
 from recognition import services
 from recognition.models import ModelVersion, Prediction, Recognizer
@@ -134,8 +135,19 @@ def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) 
 
 
 def _remembered(recognizer: Recognizer) -> dict[str, Any]:
-    """Return the options of the last training, less a weights file that has gone."""
+    """Return what the last training was asked for, less a weights file that has gone.
+
+    A version that ships was trained elsewhere: its own metadata says what it is.
+    """
     options = dict(recognizer.training_options)
+    active = recognizer.active_version() if recognizer.pk else None
+    if not options and active is not None:
+        metadata = read_artifact(active.path)
+        options = {
+            "architecture": metadata.architecture,
+            "image_size_px": metadata.preprocessing.width_px,
+            "pictures": "drawings" if metadata.preprocessing.ink else "photos",
+        }
     weights = options.get("weights")
     if weights not in (None, "imagenet", "none") and not Path(weights).is_file():
         del options["weights"]

@@ -102,6 +102,28 @@ def test_what_cannot_be_trained_is_refused_and_leaves_no_recognizer(
     assert not Recognizer.objects.filter(slug=arguments[0]).exists()
 
 
+@pytest.mark.django_db
+def test_a_shipped_version_is_retrained_as_what_it_is(
+    colors: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PRETRAINED_DIR = settings.BASE_DIR / "ml" / "pretrained"
+    services.register_shipped()
+    asked: dict[str, Any] = {}
+
+    def read_only(spec_path: Path) -> None:
+        asked.update(json.loads(spec_path.read_text()))
+        raise tasks.TrainingStoppedError("training_stopped", "Read.")
+
+    monkeypatch.setattr(tasks, "_run_build", read_only)
+    with pytest.raises(CommandError, match="Read"):
+        retrain("digits", "--data", colors, "--seed", 3)
+    assert asked["options"] == {
+        "architecture": "cnn", "image_size_px": 28, "pictures": "drawings", "seed": 3
+    }  # fmt: skip
+    assert [Path(path).name for path in asked["known_splits"]] == ["examples.csv.gz"]
+    assert Path(asked["incumbent"]).name == "digits"
+
+
 @pytest.mark.parametrize(
     ("verdict", "activate", "activated"),
     [
