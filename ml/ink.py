@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from ml.paper import ink_is_lighter, light_on_dark, local_paper
 from ml.parts import connected_parts
 
 Grey = npt.NDArray[np.uint8]
@@ -33,8 +34,6 @@ MIN_SEPARATION = 4.0  # of ink from paper, in standard deviations of the paper
 _EVEN_LONG_SIDE_PX = 64  # up to here a picture is a finished scan: its paper is one level
 _OVERVIEW_LONG_SIDE_PX = 192  # where the ink lies is found on a small copy of a larger one
 _CLOSE_LONG_SIDE_PX = 100  # the ink itself is looked at a little finer than it will be drawn
-_PAPER_CELL_PX = 8  # of the overview: each cell gives one sample of the paper
-_STROKE_CELLS = 7  # wider than a stroke; what is wider still is paper of another brightness
 _SPECK_SHARE = 0.04  # of the largest part: less ink is a speck
 _EDGE_SHARE = 0.25  # of a side of the picture: a part in longer contact with it is not writing
 _FAINTEST = 26  # of 255: what belongs to the ink's bounding box
@@ -75,13 +74,12 @@ def _find_ink(grey: Grey) -> tuple[Grey, Region] | None:
     """Return the ink, cropped, light on black 0..255, and where it is as fractions."""
     height_px, width_px = grey.shape
     if max(grey.shape) <= _EVEN_LONG_SIDE_PX:
-        # As much as all the rest: strokes may fill half of a tight crop.
-        signed, paper_level = _light_on_dark(grey, max(1, sum(grey.shape) // 8))
+        signed, paper_level = light_on_dark(grey)
         return _cropped(_above(signed, paper_level), (0.0, 0.0, 1.0, 1.0))
     overview = _scaled(grey, min(1.0, _OVERVIEW_LONG_SIDE_PX / max(grey.shape)))
-    signed, _ = _light_on_dark(overview)
-    inverted = signed is not overview
-    paper = _local_paper(signed)
+    inverted = not ink_is_lighter(overview)
+    signed = 255 - overview if inverted else overview
+    paper = local_paper(signed)
     ink = _above(signed, paper)
     threshold = _ink_threshold(ink)
     if threshold is None:
@@ -106,42 +104,6 @@ def _find_ink(grey: Grey) -> tuple[Grey, Region] | None:
     near = near.filter(ImageFilter.MaxFilter(5)).resize(size, Image.Resampling.BILINEAR)
     ink[np.asarray(near) < 128] = 0
     return _cropped(ink, _fractions(source, grey.shape))
-
-
-def _light_on_dark(grey: Grey, border_times: int = 1) -> tuple[Grey, int]:
-    """Return the picture with its ink lighter than its paper, and the paper's level.
-
-    The border counts `border_times` more, because ink is rarer there. The median of all that
-    is paper; the third moment around it tells which side stands out further. No single pixel
-    can sway either.
-    """
-    border = (grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1])
-    samples = np.concatenate((grey.ravel(), *border * border_times), dtype=np.int32)
-    paper_level = int(np.partition(samples, samples.size // 2)[samples.size // 2])
-    deviations = samples - paper_level
-    if int((deviations * deviations * deviations).sum(dtype=np.int64)) >= 0:
-        return grey, paper_level
-    return 255 - grey, 255 - paper_level
-
-
-def _local_paper(signed: Grey) -> Grey:
-    """Return the level of the paper (dark here) under each pixel of the overview.
-
-    The median of each cell, then a morphological opening, which takes away whatever is
-    lighter than its surroundings and narrower than a few cells: the strokes.
-    """
-    height_px, width_px = signed.shape
-    rows, columns = (max(1, round(side / _PAPER_CELL_PX)) for side in signed.shape)
-    whole = Image.fromarray(signed).resize(
-        (columns * _PAPER_CELL_PX, rows * _PAPER_CELL_PX), Image.Resampling.NEAREST
-    )
-    tiles = np.asarray(whole).reshape(rows, _PAPER_CELL_PX, columns, _PAPER_CELL_PX)
-    samples = tiles.swapaxes(1, 2).reshape(rows, columns, -1)
-    middle = samples.shape[2] // 2
-    cells = Image.fromarray(np.partition(samples, middle, axis=2)[:, :, middle])
-    cells = cells.filter(ImageFilter.MinFilter(_STROKE_CELLS))
-    cells = cells.filter(ImageFilter.MaxFilter(_STROKE_CELLS))
-    return np.asarray(cells.resize((width_px, height_px), Image.Resampling.BICUBIC))
 
 
 def _above(signed: Grey, paper: Grey | int) -> Grey:
@@ -229,17 +191,18 @@ def _fit(ink: Grey, *, frame_px: int) -> Grey:
         if abs(scale - 1) <= _UNSCALED and max(ink.shape) <= frame_px:
             return ink
         return _drawn(ink, scale)
-    margin_px = min(math.ceil(growth_px / 2), (long_side_px - 1) // 2)
-    inner_scale = (long_side_px - 2 * margin_px) / max(ink.shape)
-    return _drawn(ink, inner_scale, margin_px=margin_px, radius_px=growth_px / 2)
+    growth_px = min(growth_px, long_side_px / 2)
+    return _drawn(ink, (long_side_px - growth_px) / max(ink.shape), growth_px=growth_px)
 
 
-def _drawn(ink: Grey, scale: float, *, margin_px: int = 0, radius_px: float = 0.0) -> Grey:
-    """Return the ink scaled, with room around it for strokes thickened by a disc."""
-    rows, columns = (max(1, round(side * scale)) for side in ink.shape)
-    fine = _resized(ink, (columns * _FINER, rows * _FINER))
-    if radius_px:
-        fine = _thickened(np.pad(fine, margin_px * _FINER), radius_px * _FINER)
+def _drawn(ink: Grey, scale: float, *, growth_px: float = 0.0) -> Grey:
+    """Return the ink scaled, its strokes thickened and the whole grown by `growth_px`."""
+    rows, columns = (max(1, round(side * scale + growth_px)) * _FINER for side in ink.shape)
+    margin = round(growth_px * _FINER / 2)
+    inner = (max(1, columns - 2 * margin), max(1, rows - 2 * margin))
+    fine = _resized(ink, inner)
+    if margin:
+        fine = _thickened(np.pad(fine, margin), margin)
     return _stretched(np.asarray(Image.fromarray(fine).reduce(_FINER)))
 
 
@@ -257,17 +220,16 @@ def _stroke_px(ink: Grey) -> float:
     return 2 * int(signed.sum()) / (math.pi / 4 * variation)
 
 
-def _thickened(ink: Grey, radius_px: float) -> Grey:
+def _thickened(ink: Grey, radius_px: int) -> Grey:
     """Return the ink dilated by a disc, on a canvas of the same size."""
-    reach = math.ceil(radius_px)
     rows, columns = ink.shape
-    padded = np.pad(ink, reach)
+    padded = np.pad(ink, radius_px)
     thick = ink.copy()
-    for down in range(-reach, reach + 1):
+    for down in range(-radius_px, radius_px + 1):
+        reach = math.isqrt(radius_px**2 - down**2)
         for across in range(-reach, reach + 1):
-            if 0 < down * down + across * across <= radius_px * radius_px:
-                top, left = reach + down, reach + across
-                np.maximum(thick, padded[top : top + rows, left : left + columns], out=thick)
+            top, left = radius_px + down, radius_px + across
+            np.maximum(thick, padded[top : top + rows, left : left + columns], out=thick)
     return thick
 
 
