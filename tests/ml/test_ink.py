@@ -94,6 +94,22 @@ def test_uneven_light_and_noise_do_not_matter(digit: str) -> None:
     assert likeness(pixels, clean(digit)) > 0.9
 
 
+@pytest.mark.parametrize("digit", ["2", "7"])
+def test_faint_pencil_in_uneven_light_is_found(digit: str) -> None:
+    down, across = np.mgrid[0:1:300j, 0:1:400j]
+    paper = 90 + 130 * (0.6 * across + 0.4 * down)
+    pixels = prepared(picture(paper * (1 - 0.35 * ink_of(digit, pen_px=9)), noise=4))
+    assert likeness(pixels, clean(digit)) > 0.75
+
+
+@pytest.mark.parametrize("digit", ["2", "7"])
+def test_shadow_across_the_paper_is_not_taken_for_ink(digit: str) -> None:
+    across = np.arange(400.0)
+    paper = 225 - 100 / (1 + np.exp((170 - across) / 6))
+    pixels = prepared(picture(paper * (1 - 0.7 * ink_of(digit, left_px=220)), noise=3))
+    assert likeness(pixels, clean(digit)) > 0.9
+
+
 def test_table_beside_the_paper_is_left_out() -> None:
     levels = 220 * (1 - 0.8 * ink_of("2"))
     levels[:, :30] = 50
