@@ -1,6 +1,7 @@
 """Pictures made in memory, in any format, mode and orientation."""
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -48,4 +49,32 @@ def corner_colors(pixels: Pixels) -> Pixels:
             pixels[rows[1], columns[1]],
             pixels[rows[1], columns[0]],
         ]
+    )
+
+
+def raw_png(
+    size: tuple[int, int],
+    *,
+    bit_depth: int,
+    color_type: int,
+    rows: bytes,
+    transparency: bytes = b"",
+) -> bytes:
+    """Return a PNG put together by hand, for what Pillow does not write.
+
+    `color_type` is 0 for grey, 2 for RGB and 6 for RGBA; `rows` are the filtered scan lines.
+    """
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(name + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + name + content + checksum
+
+    width_px, height_px = size
+    header = width_px.to_bytes(4, "big") + height_px.to_bytes(4, "big")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header + bytes([bit_depth, color_type, 0, 0, 0]))
+        + (chunk(b"tRNS", transparency) if transparency else b"")
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
     )

@@ -1,6 +1,5 @@
 """Files become upright RGB pixels, whatever their format, mode, depth and orientation."""
 
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from ml.images import (
     resize,
     to_grey,
 )
-from tests.ml.pictures import corner_colors, encoded, quarters, with_orientation
+from tests.ml.pictures import corner_colors, encoded, quarters, raw_png, with_orientation
 
 pillow_heif.register_heif_opener()
 
@@ -159,6 +158,30 @@ def test_transparent_sixteen_bit_grey_of_a_png_is_white() -> None:
     decoded = decode_image(encoded(image, transparency=40_000))
     assert middle(decoded) == (255, 255, 255)
     assert decoded.pixels[0, 0, 0] == 117
+
+
+@pytest.mark.parametrize(
+    ("bit_depth", "color_type", "row", "transparency", "other"),
+    [
+        (2, 0, b"\x60", b"\0\1", 170),
+        (4, 0, b"\x5a", b"\0\5", 170),
+        (16, 2, b"\x12\x34" * 3 + b"\xaa\xaa" * 3, b"\x12\x34" * 3, 170),
+    ],
+    ids=["2-bit grey", "4-bit grey", "16-bit colour"],
+)
+def test_transparent_color_of_a_png_counts_in_the_file_s_own_bit_depth(
+    bit_depth: int, color_type: int, row: bytes, transparency: bytes, other: int
+) -> None:
+    data = raw_png(
+        (2, 1),
+        bit_depth=bit_depth,
+        color_type=color_type,
+        rows=b"\0" + row,
+        transparency=transparency,
+    )
+    pixels = decode_image(data).pixels
+    assert tuple(pixels[0, 0]) == (255, 255, 255)
+    assert tuple(pixels[0, 1]) == (other, other, other)
 
 
 def test_cmyk_jpeg_shows_its_colors() -> None:
@@ -342,10 +365,7 @@ def test_longest_side_allowed_is_taken() -> None:
 
 @pytest.mark.parametrize("side_px", [10_000, 19_000])
 def test_decompression_bomb_is_refused_as_too_many_pixels(side_px: int) -> None:
-    data = encoded(Image.new("1", (1, 1)))
-    declared = side_px.to_bytes(4, "big")
-    header = b"IHDR" + declared + declared + data[24:29]
-    bomb = data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+    bomb = raw_png((side_px, side_px), bit_depth=1, color_type=0, rows=b"")
     with pytest.raises(ImageError) as caught:
         decode_image(bomb)
     assert caught.value.code == "too_many_pixels"

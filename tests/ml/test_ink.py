@@ -138,6 +138,17 @@ def test_binary_strokes_that_touch_every_border_keep_their_polarity() -> None:
         assert (came_out > 127).mean() < 0.3
 
 
+def test_bold_stroke_that_fills_more_than_half_of_a_tight_crop_is_still_ink() -> None:
+    down, across = np.mgrid[-7.5:8:16j, -7.5:8:16j]
+    distance = np.hypot(down, across)
+    ring = np.where((distance < 8) & (distance > 4.4), 255, 0).astype(np.uint8)
+    assert (ring > 0).mean() > 0.5
+    for pixels in (ring, 255 - ring):
+        came_out = prepared(pixels[:, :, np.newaxis])
+        assert came_out[13:15, 13:15].max() == 0
+        assert came_out[13, 5:7].min() > 200
+
+
 def test_no_single_pixel_turns_light_into_dark() -> None:
     expected = clean("2")
     for level in (0.0, 255.0):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +20,7 @@ from ml.images import decode_image, encode_jpeg
 from ml.messages import MAX_HEADER_BYTES, BrokenMessageError, receive, send
 from ml.preprocessing import Preprocessing, prepare
 from ml.sandbox import DecoderBusyError, DecoderProcess, DecoderStartError
-from tests.ml.pictures import encoded, quarters, with_orientation
+from tests.ml.pictures import encoded, quarters, raw_png, with_orientation
 
 SMALL = Preprocessing(height_px=24, width_px=32)
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs Linux")
@@ -172,9 +171,10 @@ def test_picture_that_takes_too_long_is_refused_and_the_next_one_works() -> None
 
 @NEEDS_PROC
 def test_picture_that_takes_too_much_memory_is_refused_and_the_next_one_works() -> None:
+    large = raw_png((8000, 6000), bit_depth=8, color_type=6, rows=b"\0")
     with DecoderProcess(memory_bytes=300_000_000) as decoder:
         with pytest.raises(ImageError, match="memory") as caught:
-            decoder.decode(declared_png(8000, 6000), SMALL)
+            decoder.decode(large, SMALL)
         assert caught.value.code == "bad_image"
         assert still_works(decoder)
 
@@ -243,16 +243,20 @@ def test_child_ends_with_the_process_that_started_it() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_forked_process_gets_a_child_of_its_own(decoder: DecoderProcess) -> None:
+def test_process_forked_in_the_midst_of_a_picture_gets_a_child_of_its_own(
+    decoder: DecoderProcess,
+) -> None:
     pid = pid_of(decoder)
-    forked = os.fork()
-    if forked == 0:
-        try:
-            works = still_works(decoder) and decoder.pid not in {None, pid}
-            decoder.close()
-        except BaseException:  # whatever happens, this copy of the test run must not go on
-            works = False
-        os._exit(0 if works else 1)
+    with decoder._lock:  # as if another thread were decoding
+        forked = os.fork()
+        if forked == 0:
+            signal.alarm(10)
+            try:
+                works = still_works(decoder) and decoder.pid not in {None, pid}
+                decoder.close()
+            except BaseException:  # whatever happens, this copy of the test run must not go on
+                works = False
+            os._exit(0 if works else 1)
     assert os.waitpid(forked, 0)[1] == 0
     assert still_works(decoder)
     assert decoder.pid == pid
@@ -367,19 +371,3 @@ def test_message_arrives_as_it_was_sent(tmp_path: Path) -> None:
         header, bodies = receive(pipe, max_body_bytes=5)
     assert header["a"] == "ü"
     assert bodies == [b"one", b"", b"three"]
-
-
-def declared_png(width_px: int, height_px: int) -> bytes:
-    """Return a PNG that declares a size and holds one byte of pixels."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(name + content).to_bytes(4, "big")
-        return len(content).to_bytes(4, "big") + name + content + checksum
-
-    size = width_px.to_bytes(4, "big") + height_px.to_bytes(4, "big")
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", size + b"\x08\x06\0\0\0")
-        + chunk(b"IDAT", zlib.compress(b"\0"))
-        + chunk(b"IEND", b"")
-    )
