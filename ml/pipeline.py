@@ -24,7 +24,7 @@ from ml.dataset import Dataset, Example, read_pixels
 from ml.preprocessing import Preprocessing, prepare
 from ml.progress import progress_bar
 
-CACHE_VERSION = 1  # raised when decoding or preparing comes out differently
+CACHE_VERSION = 2  # raised when decoding or preparing comes out differently
 KEPT_CACHES = 4  # the newest ones; a cache of 5,000 pictures at 224 px takes 750 MB
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]
