@@ -99,6 +99,7 @@ def transfer_config(weights: Path, epochs: int) -> TrainingConfig:
     return replace(CONFIG, architecture="mobilenet_v3_small", weights=str(weights), epochs=epochs)
 
 
+@pytest.mark.slow
 def test_transfer_trains_a_head_and_then_refines_the_top_blocks(
     tmp_path: Path, backbone_weights: Path
 ) -> None:

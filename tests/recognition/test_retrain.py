@@ -59,6 +59,7 @@ def test_a_new_recognizer_is_trained_and_serves(colors: Path) -> None:
     assert not workspace.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_next_training_remembers_the_data_and_learns_from_reviews(
     colors: Path, tmp_path: Path
