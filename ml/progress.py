@@ -11,14 +11,14 @@ PIPE_INTERVAL_S = 10.0  # between lines when nobody watches a terminal
 
 
 def progress_bar(
-    items: Iterable[Any] | None, title: str, total: int, *, unit: str = "img", show: bool = True
+    items: Iterable[Any] | None, title: str, total: int, *, show: bool = True
 ) -> "tqdm[Any]":
     """Return a bar over `items`, or one to `update` by hand where `items` is None."""
     return tqdm(
         items,
         title,
         total,
-        unit=unit,
+        unit="img",
         disable=not show,
         mininterval=TERMINAL_INTERVAL_S if sys.stderr.isatty() else PIPE_INTERVAL_S,
     )

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from ml.archives import unpack_zip
 from ml.duplicates import Look, look_at
 from ml.errors import DatasetError, ImageError
@@ -16,6 +14,7 @@ from ml.folders import FolderIndex, LabelledFile, index_folder, readable_name, w
 from ml.health import SkippedFile
 from ml.images import MAX_FILE_BYTES, decode_image
 from ml.npz import read_npz
+from ml.progress import progress_bar
 from ml.splits import Part
 
 MIN_CLASSES = 2
@@ -118,11 +117,8 @@ def _read_files(found: Found, *, progress: bool) -> None:
     workers = os.cpu_count() or 1
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(
-            total=len(found.files),
-            desc="Reading pictures",
-            unit="picture",
-            disable=not progress or not found.files,
+        progress_bar(
+            None, "Reading pictures", len(found.files), show=progress and bool(found.files)
         ) as bar,
     ):
         try:
