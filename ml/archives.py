@@ -31,6 +31,9 @@ METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _STAGING_PREFIX = ".unpacking-"
 
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError)
+"""What `zipfile` raises for a file that is no whole zip."""
+
 
 def unpack_zip(archive: Path, unpack_dir: Path) -> Path:
     """Unpack a zip into `unpack_dir/<SHA-256 of the zip>` and return that folder.
@@ -54,7 +57,7 @@ def unpack_zip(archive: Path, unpack_dir: Path) -> Path:
         with _alone(unpack_dir):
             if not target.is_dir():
                 _unpack(archive, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
+    except DAMAGED_ZIP as error:
         raise DatasetError(
             "bad_zip", f"{archive.name} is not a whole zip file: {error}. Make it again."
         ) from error

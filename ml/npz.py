@@ -4,7 +4,6 @@ import hashlib
 import math
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.archives import DAMAGED_ZIP
 from ml.errors import DatasetError
 from ml.images import Pixels
 from ml.splits import Part
@@ -92,7 +92,7 @@ def _read(path: Path, mtime_ns: int, size_bytes: int) -> NpzPictures:
         with zipfile.ZipFile(path) as zipped:
             _check_members(path.name, zipped)
             arrays = {name: _read_array(path.name, zipped, name) for name in ARRAYS}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
+    except DAMAGED_ZIP as error:
         raise DatasetError("bad_npz", f"{path.name} is not a whole .npz file: {error}.") from error
     pixels: dict[Part, Pixels] = {}
     labels: dict[Part, npt.NDArray[np.int64]] = {}
