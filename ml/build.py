@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -63,13 +63,9 @@ class BuildSpec:
     notes: list[str] = field(default_factory=list)
     """Sentences for the model card."""
 
-    def save(self, path: Path) -> None:
-        """Write the spec as JSON."""
-        path.write_text(json.dumps(asdict(self), default=str, indent=2))
-
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote."""
+        """Read the JSON that the parent wrote: these fields, with paths as strings."""
         fields: dict[str, Any] = json.loads(path.read_text())
         for name in ("output", "workspace", "cache_dir"):
             fields[name] = Path(fields[name])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,10 +37,6 @@ class TrainingOptions:
     pictures: str | None = None
     """"photos" or "drawings": drawings are cropped to their ink and never mirrored."""
     seed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +103,7 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     weights = options.weights or ("imagenet" if architecture.recipe == "transfer" else "none")
     parsed = parse_weights(weights)
     scratch = architecture.recipe == "scratch" or parsed == "none"
+    training_pictures = len(dataset.of_split("train"))
     if options.image_size_px is not None:
         size_px = options.image_size_px
     elif drawings:
@@ -120,10 +117,9 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     elif scratch:
         epochs = EPOCHS_SMALL if small else EPOCHS_SCRATCH
     else:
-        steps = max(1, len(dataset.of_split("train")) // BATCH_REFINE)
+        steps = max(1, training_pictures // BATCH_REFINE)
         epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
     grey = architecture.recipe == "scratch" and (is_grey or drawings)
-    training_pictures = len(dataset.of_split("train"))
     largest_batch = BATCH_SCRATCH if scratch else BATCH_REFINE
     return Plan(
         config=TrainingConfig(
