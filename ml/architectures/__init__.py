@@ -1,13 +1,14 @@
 """The networks Lacewing can train: one file per family, all under one contract.
 
 Every network is a `keras.Model` from a uint8 picture (batch, height, width, channels) in
-0..255 to logits (batch, classes), made of three named parts, so that one forward pass can
-also give the embedding and the class-activation map:
+0..255 to logits (batch, classes), made of named parts, so that one forward pass can also
+give the embedding and, where there are feature maps, the class-activation map:
 
-- `features`: picture → feature maps (batch, h, w, depth); scaling happens in here;
-- `embedding`: global pooling → (batch, depth);
-- `head`: embedding → logits; applied at every position of the feature maps it gives the
-  class-activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative
+- `embedding`: the layer whose output (batch, depth) is the embedding;
+- `head`: embedding → logits;
+- `features`, where there is one: picture → feature maps (batch, h, w, depth), of which the
+  embedding is a global pooling. The head applied at every position of the maps then gives
+  the class-activation map (Zhou et al. 2016, "Learning Deep Features for Discriminative
   Localization").
 """
 
@@ -16,26 +17,45 @@ from dataclasses import dataclass
 from typing import Literal
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from ml.architectures import cnn, mobilenet
+from ml.architectures.options import NetworkOptions
 from ml.architectures.weights import Weights
 from ml.errors import TrainingError
 
-__all__ = ["ARCHITECTURES", "Architecture", "Weights", "architecture_named", "build_network"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "NetworkOptions",
+    "Weights",
+    "architecture_named",
+    "build_network",
+    "check_options",
+]
 
 InputShape = tuple[int, int, int]
+Pixels = npt.NDArray[np.uint8]
+Truth = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """What training must know of a family."""
 
-    build: Callable[[InputShape, int, Weights], keras.Model]
-    """(height, width, channels), number of classes, initial weights → network."""
-    recipe: Literal["scratch", "transfer"]
-    """`transfer`: head on cached features, then refine; `scratch`: everything at once."""
+    build: Callable[[InputShape, int, Weights, NetworkOptions], keras.Model]
+    """(height, width, channels), number of classes, initial weights, options → network."""
+    recipe: Literal["scratch", "transfer", "memorise"]
+    """`transfer`: head on cached features, then refine; `scratch`: everything at once;
+    `memorise`: the training pictures themselves become the network, without epochs."""
     image_size_px: int
     """Side of the square input for photographs, unless told otherwise."""
+    options: frozenset[str] = frozenset()
+    """Names of the `NetworkOptions` that it takes."""
+    memorise: Callable[[Pixels, Truth, int, NetworkOptions], keras.Model] | None = None
+    """Pictures (n, height, width, channels), their classes (n,), number of classes, options
+    → the whole network (`memorise` only)."""
     refine_from: str = ""
     """Name of the first backbone layer that the refine phase trains (`transfer` only)."""
 
@@ -68,12 +88,29 @@ def architecture_named(name: str) -> Architecture:
         ) from None
 
 
+def check_options(name: str, options: NetworkOptions) -> None:
+    """Raise TrainingError("unknown_option") for options that the architecture does not take."""
+    taken = architecture_named(name).options
+    if unknown := sorted(options.given() - taken):
+        raise TrainingError(
+            "unknown_option",
+            f"The architecture {name} does not take {', '.join(unknown)}. "
+            f"Allowed: {', '.join(sorted(taken)) or 'no options'}.",
+        )
+
+
 def build_network(
-    name: str, input_shape: InputShape, classes: int, weights: Weights
+    name: str,
+    input_shape: InputShape,
+    classes: int,
+    weights: Weights,
+    options: NetworkOptions | None = None,
 ) -> keras.Model:
     """Build the named architecture for pictures of `input_shape` (height, width, channels).
 
-    Raises TrainingError for an unknown name, an input the family cannot take, or weights
-    that cannot be had.
+    Raises TrainingError for an unknown name, an option or an input that the family cannot
+    take, or weights that cannot be had.
     """
-    return architecture_named(name).build(input_shape, classes, weights)
+    options = options or NetworkOptions()
+    check_options(name, options)
+    return architecture_named(name).build(input_shape, classes, weights, options)

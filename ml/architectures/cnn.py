@@ -13,6 +13,7 @@ at 96×96×3.
 import keras
 from keras import layers
 
+from ml.architectures.options import NetworkOptions
 from ml.architectures.weights import Weights
 from ml.errors import TrainingError
 
@@ -23,7 +24,9 @@ LARGEST_FILTERS = 256
 LAST_MAP_SIDE = 8  # maps larger than this are pooled once more
 
 
-def build(input_shape: tuple[int, int, int], classes: int, weights: Weights) -> keras.Model:
+def build(
+    input_shape: tuple[int, int, int], classes: int, weights: Weights, options: NetworkOptions
+) -> keras.Model:
     """Build the network; `weights` must be "none", for there is nothing to download.
 
     Raises TrainingError("bad_weights") for other weights and TrainingError("bad_image_size")

@@ -12,6 +12,7 @@ with the training pictures' statistics, so that one learning rate fits every bac
 import keras
 from keras import layers
 
+from ml.architectures.options import NetworkOptions
 from ml.architectures.weights import Weights, load_backbone
 from ml.errors import TrainingError
 
@@ -19,7 +20,9 @@ MINIMUM_SIZE_PX = 32
 DROPOUT = 0.3
 
 
-def build_v2(input_shape: tuple[int, int, int], classes: int, weights: Weights) -> keras.Model:
+def build_v2(
+    input_shape: tuple[int, int, int], classes: int, weights: Weights, options: NetworkOptions
+) -> keras.Model:
     """Build MobileNetV2, which wants its pictures scaled to -1..1."""
     _check(input_shape)
     backbone = load_backbone(
@@ -31,7 +34,7 @@ def build_v2(input_shape: tuple[int, int, int], classes: int, weights: Weights) 
 
 
 def build_v3_small(
-    input_shape: tuple[int, int, int], classes: int, weights: Weights
+    input_shape: tuple[int, int, int], classes: int, weights: Weights, options: NetworkOptions
 ) -> keras.Model:
     """Build MobileNetV3-Small, whose backbone scales its pictures itself."""
     _check(input_shape)
