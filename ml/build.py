@@ -5,40 +5,23 @@ away with it. It ends when its standard input closes, that is, when its parent d
 Exit status: 0 done, 2 a person can mend it (said on standard error), 130 stopped.
 """
 
-import importlib.metadata
 import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-import keras
-
-from ml.artifact import FORMAT_VERSION, ArtifactMetadata, write_artifact
-from ml.card import model_card
-from ml.dataset import (
-    Dataset,
-    LabelledFile,
-    Split,
-    load_dataset,
-    read_known_splits,
-    write_examples_csv,
-)
+from ml.candidate import make_candidate
+from ml.dataset import Dataset, LabelledFile, Split, load_dataset, read_known_splits
 from ml.errors import LacewingError, TrainingError
-from ml.evaluation import EvaluationReport, format_results
-from ml.export import export_litert, round_to_float16
-from ml.pipeline import PictureCache, cache_pictures
+from ml.evaluation import format_results
+from ml.pipeline import cache_pictures
 from ml.plan import Plan, TrainingOptions, make_plan
-from ml.plots import confusion_matrix, training_curves
-from ml.scoring import Scores, calibrated, score
-from ml.training import TrainedNetwork, TrainingData, train
-
-LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pillow", "ai-edge-litert")
+from ml.scoring import score
+from ml.version import write_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +69,34 @@ def build(spec: BuildSpec) -> None:
     Raises LacewingError for whatever a person can mend; then `spec.output` does not exist,
     and what was trained waits in the workspace for `resume`.
     """
+    dataset = read_pictures(spec)
+    plan = _plan(spec, dataset)
+    print("\n".join(plan.lines()), flush=True)
+    cache = cache_pictures(dataset, plan.preprocessing, cache_dir=spec.cache_dir)
+    candidate = make_candidate(
+        dataset, plan, cache, name=spec.name, sources=spec.sources, workspace=spec.workspace
+    )
+    scores = score(
+        candidate.metadata,
+        candidate.network,
+        dataset,
+        cache,
+        incumbent=spec.incumbent,
+        scratch=spec.workspace,
+    )
+    print(format_results(scores.candidate, scores.incumbent), flush=True)
+    write_version(
+        spec.output,
+        candidate,
+        scores,
+        dataset,
+        notes=spec.notes,
+        serving_only=spec.serving_only,
+    )
+
+
+def read_pictures(spec: BuildSpec) -> Dataset:
+    """Load the data set that the spec names, and print what is remarkable about it."""
     dataset = load_dataset(
         spec.sources,
         unpack_dir=spec.cache_dir / "unpacked",
@@ -93,39 +104,7 @@ def build(spec: BuildSpec) -> None:
         known_splits=_known_splits(spec),
     )
     print("\n".join(dataset.health.lines()))
-    plan = _plan(spec, dataset)
-    print("\n".join(plan.lines()), flush=True)
-    cache = cache_pictures(dataset, plan.preprocessing, cache_dir=spec.cache_dir)
-    trained = _train(dataset, cache, plan, spec.workspace)
-    round_to_float16(trained.network)
-    print("Exporting.", flush=True)
-    network = export_litert(trained.network)
-    metadata = ArtifactMetadata(
-        format_version=FORMAT_VERSION,
-        name=spec.name,
-        labels=dataset.labels,
-        preprocessing=plan.preprocessing,
-        architecture=plan.config.architecture,
-        parameters=trained.network.count_params(),
-        config=plan.config.to_dict() | {"weights": Path(plan.config.weights).name},
-        temperature=1.0,
-        dataset={
-            "fingerprint": dataset.fingerprint,
-            "counts": dataset.counts(),
-            "sources": [source.name for source in spec.sources],
-            "reviewed": len(spec.reviewed),
-        },
-        libraries=_library_versions(),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        files={},
-    )
-    metadata = calibrated(metadata, network, dataset, cache, scratch=spec.workspace)
-    scores = score(
-        metadata, network, dataset, cache, incumbent=spec.incumbent, scratch=spec.workspace
-    )
-    print(format_results(scores.candidate, scores.incumbent), flush=True)
-    files = _files(spec, dataset, trained, metadata, network, scores)
-    write_artifact(spec.output, metadata, files)
+    return dataset
 
 
 def _known_splits(spec: BuildSpec) -> dict[str, Split]:
@@ -154,86 +133,7 @@ def _plan(spec: BuildSpec, dataset: Dataset) -> Plan:
     return plan
 
 
-def _train(dataset: Dataset, cache: PictureCache, plan: Plan, workspace: Path) -> TrainedNetwork:
-    pictures, truth = cache.of(dataset.of_split("train"))
-    validation, validation_truth = cache.of(dataset.of_split("validation"))
-    data = TrainingData(
-        labels=dataset.labels,
-        train=pictures,
-        train_truth=truth,
-        validation=validation,
-        validation_truth=validation_truth,
-    )
-    return train(data, plan.config, workspace=workspace)
-
-
-def _files(
-    spec: BuildSpec,
-    dataset: Dataset,
-    trained: TrainedNetwork,
-    metadata: ArtifactMetadata,
-    network: bytes,
-    scores: Scores,
-) -> dict[str, bytes]:
-    """Return every file of the version but the metadata."""
-    report = scores.candidate
-    health = dataset.health.lines()
-    document = {
-        "metrics": _metrics(dataset, report),
-        "test": report.to_dict(),
-        "incumbent": scores.incumbent.to_dict() if scores.incumbent else None,
-        "comparison": scores.comparison.to_dict() if scores.comparison else None,
-        "history": trained.history,
-        "health": health,
-    }
-    card = model_card(
-        metadata, report, health_lines=health, history=trained.history, notes=spec.notes
-    )
-    files = {
-        "model.tflite": network,
-        "report.json": json.dumps(document, indent=1).encode(),
-        "card.md": card.encode(),
-        "training_curves.png": training_curves(trained.history),
-        "confusion_matrix.png": confusion_matrix(report),
-        "examples.csv.gz": write_examples_csv(dataset),
-    }
-    if not spec.serving_only:
-        files["model.keras"] = _keras_file(trained.network)
-    return files
-
-
-def _metrics(dataset: Dataset, report: EvaluationReport) -> dict[str, float | int]:
-    """Return the figures that lists and pages show."""
-    return {
-        "accuracy": report.accuracy,
-        "accuracy_low": report.accuracy_interval[0],
-        "accuracy_high": report.accuracy_interval[1],
-        "top3_accuracy": report.top3_accuracy,
-        "macro_f1": report.macro_f1,
-        "log_loss": report.log_loss,
-        "ece": report.ece,
-        "n_train": len(dataset.of_split("train")),
-        "n_validation": len(dataset.of_split("validation")),
-        "n_test": report.n,
-    }
-
-
-def _keras_file(network: keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="lacewing-keras-") as directory:
-        path = Path(directory) / "model.keras"
-        network.save(path)
-        return path.read_bytes()
-
-
-def _library_versions() -> dict[str, str]:
-    installed = {
-        distribution.metadata["Name"].lower(): distribution.version
-        for distribution in importlib.metadata.distributions()
-    }
-    return {name: installed[name] for name in LIBRARIES if name in installed}
-
-
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Exit at once when standard input closes: a killed parent must leave no orphan."""
 
     def wait() -> None:
@@ -244,7 +144,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True, name="parent-watch").start()
 
 
-def _stop(signal_number: int, frame: object) -> NoReturn:
+def stop_once(signal_number: int, frame: object) -> NoReturn:
     """Unwind once, so that temporary folders go; a second signal must not disturb that."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -252,8 +152,8 @@ def _stop(signal_number: int, frame: object) -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Run the build that the JSON file names; return the exit status."""
-    _end_with_parent()
-    signal.signal(signal.SIGTERM, _stop)
+    end_with_parent()
+    signal.signal(signal.SIGTERM, stop_once)
     try:
         build(BuildSpec.load(Path(arguments[0])))
     except LacewingError as error:

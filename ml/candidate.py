@@ -1,0 +1,126 @@
+"""A trained network made ready to serve: exported, calibrated, and not yet tested."""
+
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ml.artifact import FORMAT_VERSION, ArtifactMetadata
+from ml.calibration import fit_temperature
+from ml.dataset import Dataset, Example
+from ml.export import export_litert, round_to_float16
+from ml.outputs import Outputs, served_outputs
+from ml.pipeline import PictureCache
+from ml.plan import Plan
+from ml.scoring import served
+from ml.training import TrainedNetwork, TrainingData, train
+
+LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pillow", "ai-edge-litert")
+MOST_TRAIN_OUTPUTS = 10_000  # training pictures that the finished network looks at again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One trained network with all that was fitted on training and validation pictures."""
+
+    trained: TrainedNetwork
+    network: bytes
+    """The LiteRT flatbuffer."""
+    metadata: ArtifactMetadata
+    train: Outputs
+    """Of at most `MOST_TRAIN_OUTPUTS` training pictures, evenly spread."""
+    validation: Outputs
+    training_s: float
+
+
+def make_candidate(
+    dataset: Dataset,
+    plan: Plan,
+    cache: PictureCache,
+    *,
+    name: str,
+    sources: Sequence[Path],
+    workspace: Path,
+) -> Candidate:
+    """Train as `plan` says, export, and fit what makes the answers honest.
+
+    A training that was interrupted in `workspace` goes on. The test pictures are not looked
+    at. Raises TrainingError for a plan that cannot be followed or a network that cannot be
+    exported.
+    """
+    started_s = time.monotonic()
+    trained = _train(dataset, plan, cache, workspace)
+    training_s = time.monotonic() - started_s
+    round_to_float16(trained.network)
+    print("Exporting.", flush=True)
+    network = export_litert(trained.network)
+    metadata = ArtifactMetadata(
+        format_version=FORMAT_VERSION,
+        name=name,
+        labels=dataset.labels,
+        preprocessing=plan.preprocessing,
+        architecture=plan.config.architecture,
+        parameters=trained.network.count_params(),
+        config=plan.config.to_dict() | {"weights": Path(plan.config.weights).name},
+        temperature=1.0,
+        dataset={
+            "fingerprint": dataset.fingerprint,
+            "counts": dataset.counts(),
+            "sources": [source.name for source in sources],
+            "reviewed": sum(e.name.startswith("prediction ") for e in dataset.examples),
+        },
+        libraries=_library_versions(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={},
+    )
+    with served(metadata, network, workspace) as classifier:
+        train_outputs, validation = (
+            served_outputs(classifier, *cache.of(examples), examples)
+            for examples in (
+                evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS),
+                dataset.of_split("validation"),
+            )
+        )
+    return Candidate(
+        trained=trained,
+        network=network,
+        metadata=replace(
+            metadata, temperature=fit_temperature(validation.logits, validation.truth)
+        ),
+        train=train_outputs,
+        validation=validation,
+        training_s=training_s,
+    )
+
+
+def evenly_spread(examples: Sequence[Example], most: int) -> tuple[Example, ...]:
+    """Return at most `most` of the examples, at equal distances, in their order."""
+    if len(examples) <= most:
+        return tuple(examples)
+    rows = np.linspace(0, len(examples) - 1, most).round().astype(int)
+    return tuple(examples[row] for row in rows)
+
+
+def _train(dataset: Dataset, plan: Plan, cache: PictureCache, workspace: Path) -> TrainedNetwork:
+    pictures, truth = cache.of(dataset.of_split("train"))
+    validation, validation_truth = cache.of(dataset.of_split("validation"))
+    data = TrainingData(
+        labels=dataset.labels,
+        train=pictures,
+        train_truth=truth,
+        validation=validation,
+        validation_truth=validation_truth,
+    )
+    return train(data, plan.config, workspace=workspace)
+
+
+def _library_versions() -> dict[str, str]:
+    installed = {
+        distribution.metadata["Name"].lower(): distribution.version
+        for distribution in importlib.metadata.distributions()
+    }
+    return {name: installed[name] for name in LIBRARIES if name in installed}
