@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -49,7 +50,12 @@ class BuildSpec:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the JSON that the parent wrote: these fields, with paths as strings."""
-        fields: dict[str, Any] = json.loads(path.read_text())
+        return cls.from_dict(json.loads(path.read_text()))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from parsed JSON."""
+        fields = dict(values)
         for name in ("output", "workspace", "cache_dir"):
             fields[name] = Path(fields[name])
         for name in ("sources", "known_splits"):
@@ -70,7 +76,7 @@ def build(spec: BuildSpec) -> None:
     and what was trained waits in the workspace for `resume`.
     """
     dataset = read_pictures(spec)
-    plan = _plan(spec, dataset)
+    plan = follow_plan(spec, dataset)
     print("\n".join(plan.lines()), flush=True)
     cache = cache_pictures(dataset, plan.preprocessing, cache_dir=spec.cache_dir)
     candidate = make_candidate(
@@ -114,8 +120,12 @@ def _known_splits(spec: BuildSpec) -> dict[str, Split]:
     return known
 
 
-def _plan(spec: BuildSpec, dataset: Dataset) -> Plan:
-    """Return the plan to follow: a new one, or that of the training to resume."""
+def follow_plan(spec: BuildSpec, dataset: Dataset) -> Plan:
+    """Return the plan to follow: a new one, or that of the training to resume.
+
+    Raises TrainingError for options that cannot be followed, `nothing_to_resume`, or
+    `data_changed` where the pictures are no longer those that the training began with.
+    """
     path = spec.workspace / "plan.json"
     if not spec.resume:
         for leftover in (*spec.workspace.glob("*.np[yz]"), *spec.workspace.glob("*.part")):
@@ -133,7 +143,7 @@ def _plan(spec: BuildSpec, dataset: Dataset) -> Plan:
     return plan
 
 
-def end_with_parent() -> None:
+def _end_with_parent() -> None:
     """Exit at once when standard input closes: a killed parent must leave no orphan."""
 
     def wait() -> None:
@@ -144,18 +154,18 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True, name="parent-watch").start()
 
 
-def stop_once(signal_number: int, frame: object) -> NoReturn:
+def _stop_once(signal_number: int, frame: object) -> NoReturn:
     """Unwind once, so that temporary folders go; a second signal must not disturb that."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def main(arguments: list[str]) -> int:
-    """Run the build that the JSON file names; return the exit status."""
-    end_with_parent()
-    signal.signal(signal.SIGTERM, stop_once)
+def run_child(job: Callable[[], None]) -> int:
+    """Do a job as the child process of another; return the exit status."""
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, _stop_once)
     try:
-        build(BuildSpec.load(Path(arguments[0])))
+        job()
     except LacewingError as error:
         print(error.message, file=sys.stderr)
         return 2
@@ -165,4 +175,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(run_child(lambda: build(BuildSpec.load(Path(sys.argv[1])))))
