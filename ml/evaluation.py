@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.comparison import ClassChange, Comparison, Flip, Verdict, aligned, checked_truth, compare
+from ml.reliability import calibration_error, reliability_bins
 from ml.significance import wilson_interval
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "wilson_interval",
 ]
 
-CALIBRATION_BINS = 15  # as Guo et al. 2017
 MIN_PROBABILITY = 1e-12  # a right class given 0 costs 27.6 nats, not infinity
 
 Interval = tuple[float, float]
@@ -62,7 +62,7 @@ class EvaluationReport:
     log_loss: float
     """Mean of -ln(probability of the right label)."""
     ece: float
-    """Expected calibration error, see `evaluate`."""
+    """Expected calibration error, see `ml.reliability`."""
     per_class: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Pictures by right label (row) and given label (column)."""
@@ -103,11 +103,6 @@ def evaluate(
 ) -> EvaluationReport:
     """Score probabilities against the right labels.
 
-    The expected calibration error sorts pictures by the probability p of their first label
-    into 15 bins of equal width, (k/15, (k+1)/15], and averages |share right - mean p| over
-    the bins, weighted by their pictures (Guo et al.: On Calibration of Modern Neural
-    Networks, ICML 2017).
-
     Args:
         probabilities: (n, c) in [0, 1], n at least 1.
         truth: (n,) whole numbers, the index of the right label.
@@ -135,7 +130,7 @@ def evaluate(
         top3_interval=wilson_interval(top3_hits, n),
         macro_f1=float(np.mean([score.f1 for score in per_class if score.support])),
         log_loss=float(-np.log(np.maximum(values[np.arange(n), right], MIN_PROBABILITY)).mean()),
-        ece=_calibration_error(values[np.arange(n), given], given == right),
+        ece=calibration_error(reliability_bins(values[np.arange(n), given], given == right)),
         per_class=per_class,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
     )
@@ -198,12 +193,3 @@ def _class_score(confusion: npt.NDArray[np.int64], index: int, label: str) -> Cl
         f1=2 * hits / (support + given) if support + given else 0.0,
         support=support,
     )
-
-
-def _calibration_error(
-    confidence: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
-) -> float:
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS) - 1, 0, CALIBRATION_BINS - 1)
-    indices = bins.astype(np.intp)
-    gaps = np.bincount(indices, weights=correct - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
