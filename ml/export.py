@@ -1,11 +1,13 @@
 """Keras network → `model.tflite`, which serves without TensorFlow.
 
-One forward pass gives logits, embedding and class-activation map. The weights are stored in
-float16: half the file at the same speed. The batch is fixed at one picture, for batching
-gains nothing on a CPU.
+One forward pass gives logits, embedding and, where there are feature maps, the
+class-activation map. The weights are stored in float16: half the file at the same speed. The
+batch is fixed at one picture, for batching gains nothing on a CPU.
 """
 
+import math
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,8 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from ml.errors import TrainingError
+from ml.inference import MAX_TENSOR_ELEMENTS
 
 SIGNATURE = "serve"
+MOST_LAYERS_TRIED = 200  # converting more than these takes as long as a small training
 
 
 def round_to_float16(network: keras.Model) -> None:
@@ -33,17 +37,74 @@ def round_to_float16(network: keras.Model) -> None:
     )
 
 
+def check_exportable(network: keras.Model) -> None:
+    """Find out before a training whether its network could be served after it.
+
+    No weight and no layer's output may have more numbers than the loader accepts, and the
+    untrained network is converted on trial. A backbone of hundreds of layers is not: its
+    layers are those of `keras.applications` whatever the data, and the trial would cost
+    more than it can tell. Raises TrainingError("cannot_export").
+    """
+    layers = list(_layers(network))
+    for layer in layers:
+        shapes = [weight.shape for weight in layer.weights]
+        shapes += [tensor.shape[1:] for tensor in keras.tree.flatten(layer.output)]
+        largest = max((math.prod(shape) for shape in shapes), default=0)
+        if largest > MAX_TENSOR_ELEMENTS:
+            raise TrainingError(
+                "cannot_export",
+                f"The layer {layer.name!r} of {network.name} would hold {largest:,} numbers at "
+                f"once; at most {MAX_TENSOR_ELEMENTS:,} can be served. Choose smaller pictures "
+                "or a narrower network.",
+            )
+    if len(layers) <= MOST_LAYERS_TRIED:
+        export_litert(network)
+
+
 def export_litert(network: keras.Model) -> bytes:
     """Convert a float32 network of `ml.architectures` to a LiteRT flatbuffer.
 
     Signature "serve": `image` uint8 (1, height, width, channels) → `logits` (1, classes),
-    `embedding` (1, depth), `activation` (1, h, w, classes), all float32. Raises
-    TrainingError("cannot_export") when the converter refuses.
+    `embedding` (1, depth) and, for a network with `features`, `activation`
+    (1, h, w, classes), all float32. Raises TrainingError("cannot_export") when the
+    converter refuses.
     """
-    features, pool, head = (network.get_layer(name) for name in ("features", "embedding", "head"))
+    image = tf.TensorSpec((1, *network.input_shape[1:]), tf.uint8, name="image")
+    with tempfile.TemporaryDirectory(prefix="lacewing-export-") as directory:
+        try:
+            archive = keras.export.ExportArchive()
+            archive.track(network)
+            archive.add_endpoint(SIGNATURE, _server(network), input_signature=[image])
+            archive.write_out(directory, verbose=False)
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                directory, signature_keys=[SIGNATURE]
+            )
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+            return bytes(converter.convert())
+        except Exception as error:
+            raise TrainingError(
+                "cannot_export", f"LiteRT cannot run the network {network.name!r}: {error}"
+            ) from error
+
+
+def _server(network: keras.Model) -> Any:
+    """Return the function from a picture to everything that is served."""
+    pool, head = network.get_layer("embedding"), network.get_layer("head")
+    names = {layer.name for layer in network.layers}
+    if "features" not in names:
+        embed = keras.Model(network.input, pool.output)
+
+        def serve_vector(image: Any) -> dict[str, Any]:
+            embedding = embed(image, training=False)
+            return {"logits": head(embedding, training=False), "embedding": embedding}
+
+        return serve_vector
+
+    features = network.get_layer("features")
     classes = network.output_shape[-1]
 
-    def serve(image: Any) -> dict[str, Any]:
+    def serve_maps(image: Any) -> dict[str, Any]:
         maps = features(image, training=False)
         embedding = pool(maps)
         height, width, depth = maps.shape[1:]
@@ -55,18 +116,13 @@ def export_litert(network: keras.Model) -> bytes:
             "activation": tf.reshape(positions, (1, height, width, classes)),
         }
 
-    image = tf.TensorSpec((1, *network.input_shape[1:]), tf.uint8, name="image")
-    with tempfile.TemporaryDirectory(prefix="lacewing-export-") as directory:
-        archive = keras.export.ExportArchive()
-        archive.track(network)
-        archive.add_endpoint(SIGNATURE, serve, input_signature=[image])
-        archive.write_out(directory, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        try:
-            return bytes(converter.convert())
-        except Exception as error:
-            raise TrainingError(
-                "cannot_export", f"LiteRT cannot run the network {network.name!r}: {error}"
-            ) from error
+    return serve_maps
+
+
+def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yield every layer, also those inside other networks."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer

@@ -20,7 +20,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from ml.architectures import cnn, mobilenet
+from ml.architectures import (
+    cnn,
+    linear,
+    mlp,
+    mobilenet,
+    nearest_neighbours,
+    perceptron,
+)
 from ml.architectures.options import NetworkOptions
 from ml.architectures.weights import Weights
 from ml.errors import TrainingError
@@ -61,7 +68,19 @@ class Architecture:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "cnn": Architecture(build=cnn.build, recipe="scratch", image_size_px=96),
+    "nearest_neighbours": Architecture(
+        build=nearest_neighbours.build,
+        recipe="memorise",
+        image_size_px=32,
+        options=nearest_neighbours.OPTIONS,
+        memorise=nearest_neighbours.memorise,
+    ),
+    "linear": Architecture(build=linear.build, recipe="scratch", image_size_px=32),
+    "perceptron": Architecture(
+        build=perceptron.build, recipe="scratch", image_size_px=32, options=perceptron.OPTIONS
+    ),
+    "mlp": Architecture(build=mlp.build, recipe="scratch", image_size_px=32, options=mlp.OPTIONS),
+    "cnn": Architecture(build=cnn.build, recipe="scratch", image_size_px=96, options=cnn.OPTIONS),
     "mobilenet_v2": Architecture(
         build=mobilenet.build_v2,
         recipe="transfer",
