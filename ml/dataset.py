@@ -15,8 +15,8 @@ from ml.errors import DatasetError
 from ml.examples import Dataset, Example, read_known_splits, read_pixels, write_examples_csv
 from ml.folders import LabelledFile
 from ml.health import TINY_SIDE_PX, Copies, HealthReport, LabelledName, SkippedFile
-from ml.sources import Picture, read_sources
-from ml.splits import GroupFacts, Split, assign_splits, split_of, strongest
+from ml.sources import Found, Picture, read_sources
+from ml.splits import GroupFacts, Split, assign_splits, split_of, strength
 
 __all__ = [
     "Dataset",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 CONFLICTS_SHOWN = 20
+BLANK_IS_NORMAL = 0.1  # share of the pictures: then they are drawings, or shot on white
 NO_KNOWN_SPLITS: Mapping[str, Split] = {}
 
 
@@ -47,8 +48,9 @@ def load_dataset(
     """Read every picture of the sources once and give each a group and a split.
 
     Args:
-        sources: folders with a folder for each class, zips of such folders, `.npz` files with
-            `x_train, y_train, x_test, y_test`; merged by label.
+        sources: folders with a folder for each class, zips of such folders, `.csv` files of
+            paths and labels, `.npz` files with `x_train, y_train, x_test, y_test`; merged by
+            label. For named sets see `ml.named_sets`.
         unpack_dir: where zips are unpacked to, and found again.
         reviewed: predictions with the label that a reviewer gave.
         known_splits: sha256 → split of earlier trainings. A known picture keeps its split and
@@ -59,7 +61,7 @@ def load_dataset(
     Raises:
         DatasetError: `missing_source`, `unsupported_source`, `no_class_folders`,
             `nested_folders`, `empty_class`, `too_few_classes`, `conflicting_labels`,
-            `class_missing_from_split`, and what `ml.archives` and `ml.npz` refuse.
+            `class_missing_from_split`, and what `ml.archives`, `ml.manifests` and `ml.npz` refuse.
     """
     found = read_sources(sources, unpack_dir=unpack_dir, reviewed=reviewed, progress=progress)
     pictures, copies = _without_copies(found.pictures)
@@ -70,7 +72,7 @@ def load_dataset(
         members[groups[picture.sha256]].append(picture)
     splits = assign_splits({group: _facts(its, known_splits) for group, its in members.items()})
 
-    examples = [
+    examples = tuple(
         Example(
             name=picture.name,
             label=picture.label,
@@ -82,45 +84,67 @@ def load_dataset(
             split=splits[groups[picture.sha256]],
         )
         for picture in pictures
-    ]
-    skipped = tuple(sorted(found.skipped, key=lambda file: (file.name, file.reason)))
+    )
+    health = _health(found, pictures, copies, near, examples, known_splits)
     return Dataset(
         labels=tuple(sorted(found.labels)),
-        examples=tuple(examples),
-        skipped=skipped,
-        health=HealthReport(
-            pictures=len(pictures),
-            class_counts=_class_counts(pictures),
-            skipped=skipped,
-            exact_duplicates=copies,
-            near_duplicate_groups=tuple(
-                tuple(
-                    LabelledName(name=pictures[position].name, label=pictures[position].label)
-                    for position in group
-                )
-                for group in near.groups
-            ),
-            crowded=tuple(pictures[position].name for position in near.crowded),
-            flat=tuple(p.name for p in pictures if p.look is not None and p.look.flat),
-            tiny=tuple(
-                p.name
-                for p in pictures
-                if p.short_side_px is not None and p.short_side_px < TINY_SIDE_PX
-            ),
-            changed_split=tuple(
-                example.name
-                for example in examples
-                if example.part is None
-                and known_splits.get(example.sha256, example.split) != example.split
-            ),
+        examples=examples,
+        skipped=health.skipped,
+        health=health,
+    )
+
+
+def _health(
+    found: Found,
+    pictures: Sequence[Picture],
+    copies: tuple[Copies, ...],
+    near: NearDuplicates,
+    examples: Sequence[Example],
+    known_splits: Mapping[str, Split],
+) -> HealthReport:
+    """Return what was found; `examples` are of `pictures`, in the same order."""
+    blank = [p for p in pictures if p.quality is not None and p.quality.is_blank and not p.flat]
+    judged = sum(picture.quality is not None for picture in pictures)
+    return HealthReport(
+        pictures=len(pictures),
+        class_counts=_class_counts(pictures),
+        skipped=tuple(sorted(found.skipped, key=lambda file: (file.name, file.reason))),
+        exact_duplicates=copies,
+        near_duplicate_groups=tuple(
+            _named(pictures[position] for position in group) for group in near.groups
+        ),
+        not_compared=sum(picture.look is None for picture in pictures),
+        crowded=_named(pictures[position] for position in near.crowded),
+        flat=_named(picture for picture in pictures if picture.flat),
+        blank=_named(blank if len(blank) <= BLANK_IS_NORMAL * judged else ()),
+        blurred=_named(p for p in pictures if p.quality is not None and p.quality.is_blurred),
+        tiny=_named(
+            picture
+            for picture in pictures
+            if picture.short_side_px is not None and picture.short_side_px < TINY_SIDE_PX
+        ),
+        changed_split=_named(
+            example
+            for example in examples
+            if example.part is None
+            and known_splits.get(example.sha256, example.split) != example.split
+        ),
+        unfollowed_split=_named(
+            picture
+            for picture, example in zip(pictures, examples, strict=True)
+            if example.split not in picture.splits
         ),
     )
+
+
+def _named(pictures: Iterable[Picture | Example]) -> tuple[LabelledName, ...]:
+    return tuple(LabelledName(name=p.name, label=p.label, sha256=p.sha256) for p in pictures)
 
 
 def _without_copies(found: Iterable[Picture]) -> tuple[list[Picture], tuple[Copies, ...]]:
     """Return every picture once, sorted by label and name, and which copies were left out.
 
-    Of copies the first by name stays, a test row of an `.npz` before its train rows.
+    Of copies the first by name stays, one that is for testing before one for training.
     """
     by_hash: dict[str, list[Picture]] = defaultdict(list)
     for picture in sorted(found, key=lambda p: (p.label, p.name, p.sha256, str(p.path))):
@@ -129,11 +153,12 @@ def _without_copies(found: Iterable[Picture]) -> tuple[list[Picture], tuple[Copi
     pictures = []
     copies = []
     for same in by_hash.values():
-        kept = min(same, key=lambda picture: picture.part == "train")
+        kept = max(same, key=lambda picture: strength(picture.splits))
         pictures.append(kept)
         if len(same) > 1:
             left_out = tuple(picture.name for picture in same if picture is not kept)
-            copies.append(Copies(kept=kept.name, left_out=left_out))
+            leaked = kept.splits == ("test",) and any("test" not in p.splits for p in same)
+            copies.append(Copies(kept=_named([kept])[0], left_out=left_out, leaked=leaked))
     return sorted(pictures, key=lambda p: (p.label, p.name, p.sha256)), tuple(copies)
 
 
@@ -175,13 +200,17 @@ def _group_ids(pictures: Sequence[Picture], near: NearDuplicates) -> dict[str, s
 
 
 def _facts(pictures: Sequence[Picture], known_splits: Mapping[str, Split]) -> GroupFacts:
-    part = pictures[0].part  # rows of an .npz are alone in their groups
-    known = (known_splits[p.sha256] for p in pictures if p.sha256 in known_splits)
     return GroupFacts(
         labels=frozenset(picture.label for picture in pictures),
-        known=None if part else strongest(known),
-        part=part,
+        allowed=max((_allowed(picture, known_splits) for picture in pictures), key=strength),
     )
+
+
+def _allowed(picture: Picture, known_splits: Mapping[str, Split]) -> tuple[Split, ...]:
+    """Return what a picture was in earlier trainings, else what its source allows."""
+    if picture.part is None and picture.sha256 in known_splits:
+        return (known_splits[picture.sha256],)
+    return picture.splits
 
 
 def _class_counts(pictures: Iterable[Picture]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml.errors import DatasetError
 from ml.health import SkippedFile
+from ml.splits import SPLITS, Split
 
 HIDDEN_NAMES = frozenset(
     {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir"}
@@ -17,17 +18,19 @@ NAMES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledFile:
-    """A picture file and what it shows: from a class folder, or a reviewed prediction."""
+    """A picture file and what it shows: of a class folder, a manifest, a reviewed prediction."""
 
     path: Path
     label: str
     name: str
     """For people: `pests/ants/1.jpg`, `prediction <uuid>`."""
+    splits: tuple[Split, ...] = SPLITS
+    """Those that the source allows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderIndex:
-    """The files of a dataset folder; nothing has been opened yet."""
+    """The files of a dataset folder or manifest; nothing has been opened yet."""
 
     labels: tuple[str, ...]
     files: tuple[LabelledFile, ...]

@@ -1,6 +1,6 @@
 """What a person should know about their pictures before trusting a network trained on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 TINY_SIDE_PX = 32  # below it little is left to see at the sizes networks look at
@@ -18,22 +18,49 @@ class SkippedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copies:
-    """The same file several times under one label; one is used."""
-
-    kept: str
-    left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledName:
-    """A picture's name with its label."""
+    """A picture in use: its name for people, and its hash to find it by."""
 
     name: str
     label: str
+    sha256: str
 
     def __str__(self) -> str:
         return f"{self.name} ({self.label})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """The same file several times under one label; one is used."""
+
+    kept: LabelledName
+    left_out: tuple[str, ...]
+    """Names, of which there is at least one."""
+    leaked: bool = False
+    """Its source has it among the pictures for testing and among those for training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One case of a finding: in words, and the pictures to look at."""
+
+    text: str
+    pictures: tuple[LabelledName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something remarkable, with every case of it."""
+
+    summary: str
+    instances: tuple[Instance, ...] = ()
+
+    def line(self) -> str:
+        """Return one line of text with the first few cases."""
+        told = [instance.text for instance in self.instances[:NAMES_SHOWN]]
+        more = len(self.instances) - len(told)
+        told += [f"and {more:,} more"] if more else []
+        return f"{self.summary}: {'; '.join(told)}" if told else self.summary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +74,22 @@ class HealthReport:
     exact_duplicates: tuple[Copies, ...] = ()
     near_duplicate_groups: tuple[tuple[LabelledName, ...], ...] = ()
     """Pictures alike apart from scale or compression; a group is never split."""
-    crowded: tuple[str, ...] = ()
+    not_compared: int = 0
+    """Rows of `.npz` files, which are not searched for near duplicates."""
+    crowded: tuple[LabelledName, ...] = ()
     """Pictures that resemble too many others to be grouped with them."""
-    flat: tuple[str, ...] = ()
+    flat: tuple[LabelledName, ...] = ()
     """Pictures of nearly one colour."""
-    tiny: tuple[str, ...] = ()
+    blank: tuple[LabelledName, ...] = ()
+    """Mostly of one colour, though not flat; empty where that is normal, as among drawings."""
+    blurred: tuple[LabelledName, ...] = ()
+    """Without a single sharp edge."""
+    tiny: tuple[LabelledName, ...] = ()
     """Pictures with a side below `TINY_SIDE_PX`."""
-    changed_split: tuple[str, ...] = ()
+    changed_split: tuple[LabelledName, ...] = ()
     """Known pictures that follow their group into another split since two groups merged."""
+    unfollowed_split: tuple[LabelledName, ...] = ()
+    """Those that are not in the split that their manifest says."""
 
     @property
     def groups_across_labels(self) -> tuple[tuple[LabelledName, ...], ...]:
@@ -67,79 +102,127 @@ class HealthReport:
 
     def lines(self) -> list[str]:
         """Return one line for each kind of finding, the first with the class counts."""
-        lines = [f"{self.pictures:,} pictures: {_counts(self.class_counts)}"]
+        counts = "; ".join(f"{label}: {n:,}" for label, n in sorted(self.class_counts.items()))
+        return [
+            f"{self.pictures:,} pictures: {counts}",
+            *(finding.line() for finding in self.findings()),
+        ]
+
+    def findings(self) -> list[Finding]:
+        """Return what is remarkable, each kind once; empty for a data set without a flaw."""
+        return [*self._about_classes(), *self._about_copies(), *self._about_pictures()]
+
+    def _about_classes(self) -> Iterable[Finding]:
         smallest = min(self.class_counts, key=self.class_counts.__getitem__)
         largest = max(self.class_counts, key=self.class_counts.__getitem__)
         if self.class_counts[smallest] < FEW_PICTURES:
-            few = {k: n for k, n in self.class_counts.items() if n < FEW_PICTURES}
-            lines.append(
-                f"fewer than {FEW_PICTURES} pictures, so that its figures say little: "
-                f"{_counts(few)}"
+            yield Finding(
+                summary=f"fewer than {FEW_PICTURES} pictures, so that its figures say little",
+                instances=tuple(
+                    Instance(text=f"{label}: {n:,}")
+                    for label, n in sorted(self.class_counts.items())
+                    if n < FEW_PICTURES
+                ),
             )
         if self.class_counts[largest] > IMBALANCE * self.class_counts[smallest]:
-            lines.append(
-                f"unbalanced: {largest} has more than {IMBALANCE} times as many pictures as "
-                f"{smallest}"
+            yield Finding(
+                summary=f"unbalanced: {largest} has more than {IMBALANCE} times as many pictures "
+                f"as {smallest}"
             )
-        lines.extend(_case_lines(self.class_counts))
+        for same in _same_but_for_case(self.class_counts):
+            yield Finding(
+                summary=f"labels that differ in upper and lower case only: {', '.join(same)}"
+            )
+
+    def _about_copies(self) -> Iterable[Finding]:
         if self.skipped:
-            told = [f"{file.name} ({file.reason})" for file in self.skipped]
-            lines.append(f"{_number(told, 'file')} skipped: {_shown(told)}")
+            yield Finding(
+                summary=f"{_number(self.skipped, 'file')} skipped",
+                instances=tuple(
+                    Instance(text=f"{file.name} ({file.reason})") for file in self.skipped
+                ),
+            )
         if self.exact_duplicates:
             copies = sum(len(copies.left_out) for copies in self.exact_duplicates)
-            told = [f"{one.left_out[0]} = {one.kept}" for one in self.exact_duplicates]
-            lines.append(f"{copies:,} exact copies left out: {_shown(told)}")
-        if self.near_duplicate_groups:
-            told = [" ~ ".join(p.name for p in group) for group in self.near_duplicate_groups]
-            lines.append(
-                f"{_number(told, 'near-duplicate group')}, each kept in one split: {_shown(told)}"
+            yield Finding(
+                summary=f"{copies:,} exact copies left out",
+                instances=_copies(self.exact_duplicates),
             )
-        if self.groups_across_labels:
-            told = [" ~ ".join(map(str, group)) for group in self.groups_across_labels]
-            lines.append(
-                f"{_number(told, 'near-duplicate group')} under different labels, which may be "
-                f"mistakes: {_shown(told)}"
+        if leaked := [copies for copies in self.exact_duplicates if copies.leaked]:
+            yield Finding(
+                summary=f"{_number(leaked, 'picture')} for testing also among those for training, "
+                "from which they are left out",
+                instances=_copies(leaked),
+            )
+        if self.near_duplicate_groups:
+            yield Finding(
+                summary=f"{_number(self.near_duplicate_groups, 'near-duplicate group')}, each kept "
+                "in one split",
+                instances=tuple(
+                    Instance(text=" ~ ".join(p.name for p in group), pictures=group)
+                    for group in self.near_duplicate_groups
+                ),
+            )
+        if across_labels := self.groups_across_labels:
+            yield Finding(
+                summary=f"{_number(across_labels, 'near-duplicate group')} under different labels, "
+                "which may be mistakes",
+                instances=tuple(
+                    Instance(text=" ~ ".join(map(str, group)), pictures=group)
+                    for group in across_labels
+                ),
             )
         if self.crowded:
-            lines.append(
-                f"{_number(self.crowded, 'picture')} too much alike to tell copies apart (a fixed "
-                "camera, a film?) and split one by one, so the test figures may be too good: "
-                f"{_shown(self.crowded)}"
+            yield _about(
+                self.crowded,
+                "too much alike to tell copies apart (a fixed camera, a film?) and split one by "
+                "one, so the test figures may be too good",
             )
-        if self.flat:
-            lines.append(f"{_number(self.flat, 'picture')} of one colour: {_shown(self.flat)}")
-        if self.tiny:
-            lines.append(
-                f"{_number(self.tiny, 'picture')} with a side below {TINY_SIDE_PX} px: "
-                f"{_shown(self.tiny)}"
+        if self.not_compared:
+            yield Finding(
+                summary=f"{self.not_compared:,} pictures of .npz files were searched for exact "
+                "copies only, not for near duplicates"
             )
-        if self.changed_split:
-            lines.append(
-                f"{_number(self.changed_split, 'picture')} moved to the split of a newly found "
-                f"near duplicate: {_shown(self.changed_split)}"
-            )
-        return lines
+
+    def _about_pictures(self) -> Iterable[Finding]:
+        for pictures, what in (
+            (self.flat, "of one colour"),
+            (self.blank, "mostly blank"),
+            (self.blurred, "blurred all over"),
+            (self.tiny, f"with a side below {TINY_SIDE_PX} px"),
+            (self.changed_split, "moved to the split of a newly found near duplicate"),
+            (
+                self.unfollowed_split,
+                "not in the split that the manifest says, because of a near duplicate or an "
+                "earlier training",
+            ),
+        ):
+            if pictures:
+                yield _about(pictures, what)
 
 
-def _counts(class_counts: dict[str, int]) -> str:
-    return "; ".join(f"{label}: {n:,}" for label, n in sorted(class_counts.items()))
+def _about(pictures: Sequence[LabelledName], what: str) -> Finding:
+    return Finding(
+        summary=f"{_number(pictures, 'picture')} {what}",
+        instances=tuple(Instance(text=p.name, pictures=(p,)) for p in pictures),
+    )
+
+
+def _copies(found: Iterable[Copies]) -> tuple[Instance, ...]:
+    return tuple(
+        Instance(
+            text=f"{' = '.join(copies.left_out)} = {copies.kept.name}", pictures=(copies.kept,)
+        )
+        for copies in found
+    )
 
 
 def _number(things: Sequence[object], noun: str) -> str:
     return f"{len(things):,} {noun}" + ("" if len(things) == 1 else "s")
 
 
-def _shown(told: Sequence[str]) -> str:
-    more = len(told) - NAMES_SHOWN
-    return "; ".join(told[:NAMES_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
-
-
-def _case_lines(labels: dict[str, int]) -> list[str]:
+def _same_but_for_case(labels: Iterable[str]) -> list[list[str]]:
     by_folded: dict[str, list[str]] = {}
     for label in sorted(labels):
         by_folded.setdefault(label.casefold(), []).append(label)
-    return [
-        f"labels that differ in upper and lower case only: {', '.join(same)}"
-        for same in by_folded.values()
-        if len(same) > 1
-    ]
+    return [same for same in by_folded.values() if len(same) > 1]

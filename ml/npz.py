@@ -14,13 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.archives import DAMAGED_ZIP
+from ml.duplicates import FLAT_DEVIATION
 from ml.errors import DatasetError
+from ml.folders import readable_name
 from ml.images import Pixels
 from ml.splits import Part
 
 MAX_ARRAYS_BYTES = 2 << 30  # 2 GiB for the four arrays, held in memory while training reads them
 MAX_SIDE_PX = 20_000
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+NAMES_ARRAY = "class_names"  # optional: text (classes,), in the order of the class numbers
+MAX_CLASSES = 100_000
 PARTS: tuple[Part, ...] = ("train", "test")
 GREY_DIMENSIONS = 3  # (n, height, width)
 COLOR_DIMENSIONS = 4  # (n, height, width, channels)
@@ -35,6 +39,8 @@ class NpzRow:
     label: str
     sha256: str
     """Of its shape and bytes."""
+    flat: bool
+    """Nearly one colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +51,25 @@ class NpzPictures:
     """(n, height, width) or (n, height, width, 1 or 3) uint8, per part."""
     labels: dict[Part, npt.NDArray[np.int64]]
     """(n,) class numbers, per part."""
+    class_names: tuple[str, ...] | None = None
+    """By class number, where the file says them."""
 
     def rows(self) -> Iterator[NpzRow]:
-        """Yield every picture of both parts; labels are the class numbers as text."""
+        """Yield every picture of both parts; labels are class names, or numbers as text."""
         for part in PARTS:
             pixels = self.pixels[part]
             shape = ",".join(map(str, pixels.shape[1:])).encode()
+            flat = _flat(pixels)
             for index, number in enumerate(self.labels[part].tolist()):
                 digest = hashlib.sha256(shape)
                 digest.update(pixels[index].tobytes())
-                yield NpzRow(part=part, index=index, label=str(number), sha256=digest.hexdigest())
+                yield NpzRow(
+                    part=part,
+                    index=index,
+                    label=self.class_names[number] if self.class_names else str(number),
+                    sha256=digest.hexdigest(),
+                    flat=bool(flat[index]),
+                )
 
     def picture(self, part: Part, index: int) -> Pixels:
         """Return one picture as (height, width, 3) uint8."""
@@ -92,6 +107,11 @@ def _read(path: Path, mtime_ns: int, size_bytes: int) -> NpzPictures:
         with zipfile.ZipFile(path) as zipped:
             _check_members(path.name, zipped)
             arrays = {name: _read_array(path.name, zipped, name) for name in ARRAYS}
+            names = (
+                _read_array(path.name, zipped, NAMES_ARRAY)
+                if f"{NAMES_ARRAY}.npy" in zipped.namelist()
+                else None
+            )
     except DAMAGED_ZIP as error:
         raise DatasetError("bad_npz", f"{path.name} is not a whole .npz file: {error}.") from error
     pixels: dict[Part, Pixels] = {}
@@ -107,7 +127,8 @@ def _read(path: Path, mtime_ns: int, size_bytes: int) -> NpzPictures:
             f"x_train has pictures of shape {pixels['train'].shape[1:]} and x_test of "
             f"{pixels['test'].shape[1:]}; they must be the same",
         )
-    return NpzPictures(pixels=pixels, labels=labels)
+    class_names = None if names is None else _checked_names(path.name, names, labels)
+    return NpzPictures(pixels=pixels, labels=labels, class_names=class_names)
 
 
 def _check_members(file: str, zipped: zipfile.ZipFile) -> None:
@@ -119,7 +140,7 @@ def _check_members(file: str, zipped: zipfile.ZipFile) -> None:
             f"it lacks {', '.join(missing)} and holds {', '.join(sorted(members)) or 'nothing'}; "
             f"expected are the arrays {', '.join(ARRAYS)}",
         )
-    wanted = [members[f"{name}.npy"] for name in ARRAYS]
+    wanted = [members[f"{name}.npy"] for name in (*ARRAYS, NAMES_ARRAY) if f"{name}.npy" in members]
     total_bytes = sum(entry.file_size for entry in wanted)
     if total_bytes > MAX_ARRAYS_BYTES:
         raise DatasetError(
@@ -187,7 +208,31 @@ def _checked_labels(
     return array.astype(np.int64)
 
 
+def _checked_names(
+    file: str, array: npt.NDArray[Any], labels: dict[Part, npt.NDArray[np.int64]]
+) -> tuple[str, ...]:
+    if array.dtype.kind != "U" or array.ndim != 1 or len(array) > MAX_CLASSES:
+        raise _bad(file, f"{NAMES_ARRAY} is {array.dtype} {array.shape}; {_wanted(NAMES_ARRAY)}")
+    names = tuple(readable_name(name).strip() for name in array.tolist())
+    highest = max(int(numbers.max()) for numbers in labels.values())
+    if highest >= len(names):
+        raise _bad(file, f"{NAMES_ARRAY} has {len(names)} names, and labels go up to {highest}")
+    if len(set(names)) < len(names) or not all(names):
+        raise _bad(file, f"{NAMES_ARRAY} has an empty name or one twice: {', '.join(names)}")
+    return names
+
+
+def _flat(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Return (n,): whether no value of a picture is far from its others."""
+    values = pixels.reshape(len(pixels), -1)
+    spread = values.max(axis=1).astype(np.int16) - values.min(axis=1)
+    flat: npt.NDArray[np.bool_] = spread < 2 * FLAT_DEVIATION
+    return flat
+
+
 def _wanted(name: str) -> str:
+    if name == NAMES_ARRAY:
+        return "expected is text (classes,)"
     if name.startswith("x"):
         return "expected is uint8 (n, height, width) or (n, height, width, 1 or 3)"
     return "expected are whole numbers (n,)"

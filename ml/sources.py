@@ -1,4 +1,4 @@
-"""Folders, zips and arrays → every readable picture in them, hashed and looked at once."""
+"""Folders, zips, manifests, arrays → every readable picture, hashed and looked at once."""
 
 import hashlib
 import os
@@ -13,9 +13,11 @@ from ml.errors import DatasetError, ImageError
 from ml.folders import FolderIndex, LabelledFile, index_folder, readable_name, without_wrapping
 from ml.health import SkippedFile
 from ml.images import MAX_FILE_BYTES, decode_image
+from ml.manifests import index_manifest
 from ml.npz import read_npz
 from ml.progress import progress_bar
-from ml.splits import Part
+from ml.quality import Quality, judge
+from ml.splits import SPLITS, TRAIN_PART, Part, Split
 
 MIN_CLASSES = 2
 REASONS_SHOWN = 3
@@ -31,8 +33,13 @@ class Picture:
     path: Path
     index: int | None = None
     part: Part | None = None
+    splits: tuple[Split, ...] = SPLITS
+    """Those that the source allows it."""
+    flat: bool
+    """Nearly one colour."""
     look: Look | None = None
     """None for rows of an `.npz`, which are not searched for near duplicates."""
+    quality: Quality | None = None
     short_side_px: int | None = None
 
 
@@ -78,13 +85,15 @@ def _collect(source: Path, unpack_dir: Path, found: Found) -> None:
         raise DatasetError(
             "missing_source",
             f"{source} does not exist. Pass a folder with one folder for each class, a .zip of "
-            "such a folder, or an .npz.",
+            "such a folder, a .csv of paths and labels, an .npz, or the name of a known set.",
         )
     if source.is_dir():
         _add(index_folder(source, name), found)
     elif suffix == ".zip":
         root, wrapping = without_wrapping(unpack_zip(source, unpack_dir))
         _add(index_folder(root, f"{name}/{wrapping}" if wrapping else name, packed=True), found)
+    elif suffix == ".csv":
+        _add(index_manifest(source, name), found)
     elif suffix == ".npz":
         for row in read_npz(source).rows():
             found.labels.add(row.label)
@@ -96,13 +105,15 @@ def _collect(source: Path, unpack_dir: Path, found: Found) -> None:
                     path=source,
                     index=row.index,
                     part=row.part,
+                    splits=("test",) if row.part == "test" else TRAIN_PART,
+                    flat=row.flat,
                 )
             )
     else:
         raise DatasetError(
             "unsupported_source",
-            f"{source} is neither a folder nor a .zip or .npz file. Unpack it and pass the folder "
-            "that holds one folder for each class.",
+            f"{source} is neither a folder nor a .zip, .csv or .npz file. Unpack it and pass the "
+            "folder that holds one folder for each class.",
         )
 
 
@@ -145,12 +156,16 @@ def _read_file(file: LabelledFile) -> Picture | SkippedFile:
         return SkippedFile(name=file.name, reason=error.message)
     except OSError as error:
         return SkippedFile(name=file.name, reason=f"cannot be read: {error.strerror}")
+    look = look_at(decoded.pixels)
     return Picture(
         name=file.name,
         label=file.label,
         sha256=hashlib.sha256(content).hexdigest(),
         path=file.path,
-        look=look_at(decoded.pixels),
+        splits=file.splits,
+        flat=look.flat,
+        look=look,
+        quality=judge(decoded.pixels),
         short_side_px=min(decoded.width_px, decoded.height_px),
     )
 

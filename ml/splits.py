@@ -12,9 +12,10 @@ Split = Literal["train", "validation", "test"]
 Part = Literal["train", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+TRAIN_PART: tuple[Split, ...] = ("train", "validation")
 VALIDATION_FROM_PERCENT = 70  # of the hash range; below it is train
 TEST_FROM_PERCENT = 85
-NPZ_VALIDATION_FROM_PERCENT = 90  # such a file brings its own test rows
+PART_VALIDATION_FROM_PERCENT = 90  # of what a source with test pictures of its own has to train on
 FEW_GROUPS_PER_CLASS = 3  # one for each split
 ADVISED_PICTURES_PER_CLASS = 30  # about 5 of them are tested on
 
@@ -24,19 +25,9 @@ class GroupFacts:
     """What decides the split of one near-duplicate group."""
 
     labels: frozenset[str]
-    known: Split | None = None
-    """The split that earlier trainings gave its pictures."""
-    part: Part | None = None
-    """Set when the source itself says what is for training and what for testing."""
-
-    @property
-    def allowed(self) -> tuple[Split, ...]:
-        """The splits that the group may be put into."""
-        if self.part == "test":
-            return ("test",)
-        if self.part == "train":
-            return ("train", "validation")
-        return SPLITS if self.known is None else (self.known,)
+    allowed: tuple[Split, ...] = SPLITS
+    """The splits that the group may be put into: one where earlier trainings or the source
+    have settled it, train and validation where the source only sets its test pictures apart."""
 
 
 def split_of(group: str) -> Split:
@@ -51,9 +42,9 @@ def split_of(group: str) -> Split:
     return "validation" if percent < TEST_FROM_PERCENT else "test"
 
 
-def strongest(splits: Iterable[Split]) -> Split | None:
-    """Return the split that wins when groups merge: test, then validation, then train."""
-    return max(splits, key=SPLITS.index, default=None)
+def strength(allowed: tuple[Split, ...]) -> tuple[bool, int, int]:
+    """Return what sorts wishes: test over validation over train, settled over open."""
+    return allowed != SPLITS, SPLITS.index(allowed[0]), -len(allowed)
 
 
 def assign_splits(groups: Mapping[str, GroupFacts]) -> dict[str, Split]:
@@ -109,11 +100,11 @@ def _rank(purpose: str, group: str) -> int:
 
 
 def _first_split(group: str, facts: GroupFacts) -> Split:
-    if facts.part == "test":
-        return "test"
-    if facts.part == "train":
-        return "validation" if _percent(group) >= NPZ_VALIDATION_FROM_PERCENT else "train"
-    return facts.known or split_of(group)
+    if facts.allowed == SPLITS:
+        return split_of(group)
+    if facts.allowed == TRAIN_PART:
+        return "validation" if _percent(group) >= PART_VALIDATION_FROM_PERCENT else "train"
+    return facts.allowed[0]
 
 
 def _missing(

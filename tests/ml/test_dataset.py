@@ -271,7 +271,7 @@ class TestCopies:
         dataset = load(pests, unpack_dir=unpack_dir)
         assert len(dataset.examples) == 40
         (copies,) = dataset.health.exact_duplicates
-        assert (copies.kept, copies.left_out) == ("pests/ants/3.png", ("pests/ants/copy.png",))
+        assert (copies.kept.name, copies.left_out) == ("pests/ants/3.png", ("pests/ants/copy.png",))
         assert any("pests/ants/copy.png = pests/ants/3.png" in x for x in dataset.health.lines())
 
     def test_one_picture_under_two_labels_is_refused_with_both_paths(
@@ -327,8 +327,8 @@ class TestCopies:
         (pests / "ants" / "black.png").write_bytes(file_of(photo(0).point(lambda _: 0)))
         (pests / "bees" / "tiny.png").write_bytes(png(77, size=(40, 12)))
         health = load(pests, unpack_dir=unpack_dir).health
-        assert health.flat == ("pests/ants/black.png",)
-        assert health.tiny == ("pests/bees/tiny.png",)
+        assert [picture.name for picture in health.flat] == ["pests/ants/black.png"]
+        assert [picture.name for picture in health.tiny] == ["pests/bees/tiny.png"]
 
     def test_labels_that_differ_in_case_only_are_reported(
         self, pests: Path, unpack_dir: Path
@@ -419,4 +419,4 @@ class TestKnownSplits:
             progress=False,
         )
         assert {e.split for e in dataset.examples if e.group == pair[0].group} == {"test"}
-        assert dataset.health.changed_split == (pair[0].name,)
+        assert [p.name for p in dataset.health.changed_split] == [pair[0].name]

@@ -3,13 +3,14 @@
 import hashlib
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import DatasetError
-from ml.splits import SPLITS, GroupFacts, Split, assign_splits, split_of, strongest
+from ml.splits import SPLITS, TRAIN_PART, GroupFacts, Split, assign_splits, split_of, strength
 
 
 def group_id(number: int) -> str:
@@ -20,13 +21,13 @@ LABELS = ("ants", "bees", "slugs")
 FACTS = st.builds(
     GroupFacts,
     labels=st.frozensets(st.sampled_from(LABELS), min_size=1, max_size=2),
-    known=st.none() | st.sampled_from(SPLITS),
+    allowed=st.just(SPLITS) | st.sampled_from(SPLITS).map(lambda split: (split,)),
 )
 GROUPS = st.dictionaries(st.integers(0, 10_000).map(group_id), FACTS, max_size=60)
 
 
 def facts(label: str = "ants", known: Split | None = None) -> GroupFacts:
-    return GroupFacts(labels=frozenset({label}), known=known)
+    return GroupFacts(labels=frozenset({label}), allowed=(known,) if known else SPLITS)
 
 
 def test_splits_are_seventy_fifteen_fifteen() -> None:
@@ -40,10 +41,11 @@ def test_the_split_of_a_group_never_changes_between_releases() -> None:
     assert [split_of(group_id(number)) for number in range(8)] == expected
 
 
-def test_the_strongest_split_is_test_then_validation() -> None:
-    assert strongest(["train", "test", "validation"]) == "test"
-    assert strongest(["train", "validation"]) == "validation"
-    assert strongest([]) is None
+def test_test_is_stronger_than_validation_and_what_is_settled_than_what_is_open() -> None:
+    by_strength: list[tuple[Split, ...]] = [
+        SPLITS, ("train", "validation"), ("train",), ("validation",), ("test",)
+    ]  # fmt: skip
+    assert all(strength(a) < strength(b) for a, b in pairwise(by_strength))
 
 
 @settings(deadline=None)
@@ -65,7 +67,7 @@ def test_known_groups_keep_their_split_and_every_class_has_all_three(
     if splits is None:
         return
     for group, its in groups.items():
-        assert its.known in (None, splits[group])
+        assert splits[group] in its.allowed
     for label in {label for its in groups.values() for label in its.labels}:
         assert {splits[g] for g, its in groups.items() if label in its.labels} == set(SPLITS)
 
@@ -79,7 +81,8 @@ def test_added_pictures_move_none_that_an_earlier_training_knew(
     if before is None:
         return
     later = added | {
-        group: GroupFacts(labels=its.labels, known=before[group]) for group, its in first.items()
+        group: GroupFacts(labels=its.labels, allowed=(before[group],))
+        for group, its in first.items()
     }
     after = outcome(later)
     if after is not None:
@@ -127,12 +130,14 @@ def test_new_pictures_fill_the_split_that_known_ones_lack() -> None:
 
 def test_a_sources_own_test_rows_are_never_trained_on() -> None:
     groups = {
-        group_id(n): GroupFacts(labels=frozenset({"7"}), part="test" if n % 3 == 0 else "train")
+        group_id(n): GroupFacts(
+            labels=frozenset({"7"}), allowed=("test",) if n % 3 == 0 else TRAIN_PART
+        )
         for n in range(3000)
     }
     splits = assign_splits(groups)
-    assert {splits[g] for g, its in groups.items() if its.part == "test"} == {"test"}
-    training = Counter(splits[g] for g, its in groups.items() if its.part == "train")
+    assert {splits[g] for g, its in groups.items() if its.allowed == ("test",)} == {"test"}
+    training = Counter(splits[g] for g, its in groups.items() if its.allowed == TRAIN_PART)
     assert set(training) == {"train", "validation"}
     assert training["validation"] / 2000 == pytest.approx(0.10, abs=0.02)
 
