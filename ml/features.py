@@ -1,4 +1,4 @@
-"""A backbone's embeddings of every picture, computed once and kept on disk."""
+"""Transfer learning's two views of a network: its embeddings, and its top blocks alone."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ml.frozen import FrozenPart, frozen
 from ml.progress import progress_bar
 
 BATCH = 64
@@ -15,33 +16,80 @@ BATCH = 64
 
 def head_features(
     network: keras.Model,
-    pictures: npt.NDArray[np.uint8],
+    train: npt.NDArray[np.uint8],
+    validation: npt.NDArray[np.uint8],
     *,
     cache: Path,
     mirror: bool,
     progress: bool = True,
-) -> npt.NDArray[np.float32]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return the embeddings that the network's head sees, without dropout.
 
-    Args: `pictures` (n, height, width, channels) uint8; with `mirror` the left-right mirror
-    images follow the originals. Returns (n or 2n, depth) float32. `cache` belongs to one
-    training: it is read when it is there and appears only when whole.
+    Args: pictures (n, height, width, channels) uint8; with `mirror` the left-right mirror
+    images of the training pictures follow the originals. Returns (n or 2n, depth) and
+    (m, depth) float32. `cache` belongs to one training: it is read when it is there and
+    appears only when whole.
     """
     if cache.exists():
-        return np.asarray(np.load(cache, allow_pickle=False))
-    embed = keras.Model(network.input, network.get_layer("embedding").output)
-    forward = tf.function(lambda batch: embed(batch, training=False), reduce_retracing=True)
-    parts: list[npt.NDArray[Any]] = []
-    total = len(pictures) * (2 if mirror else 1)
-    with progress_bar(None, "Embedding", total, show=progress) as bar:
-        for flipped in (False, True) if mirror else (False,):
-            for start in range(0, len(pictures), BATCH):
-                batch = pictures[start : start + BATCH]
-                parts.append(forward(batch[:, :, ::-1] if flipped else batch).numpy())
-                bar.update(len(batch))
-    features = np.concatenate(parts).astype(np.float32)
+        with np.load(cache, allow_pickle=False) as stored:
+            return stored["train"], stored["validation"]
+    total = len(train) * (2 if mirror else 1) + len(validation)
+    embed_network = keras.Model(network.input, network.get_layer("embedding").output)
+    with (
+        frozen(embed_network) as embed,
+        progress_bar(None, "Embedding", total, show=progress) as bar,
+    ):
+        parts = [_in_batches(embed, train, bar)]
+        if mirror:
+            parts.append(_in_batches(embed, train[:, :, ::-1], bar))
+        features = np.concatenate(parts), _in_batches(embed, validation, bar)
     part = cache.with_suffix(".part")
     with part.open("wb") as file:
-        np.save(file, features)
+        np.savez(file, allow_pickle=False, train=features[0], validation=features[1])
     part.replace(cache)
     return features
+
+
+def split_at(network: keras.Model, first_trained: str) -> tuple[keras.Model, keras.Model]:
+    """Split a network at a layer of its backbone: pictures → maps, and maps → logits.
+
+    Both share the layers of `network`, so that training the second trains it. The layer
+    `first_trained` must be the only way from the backbone's first half to its second. Batch
+    normalisation of the second half is frozen, so that its statistics stay ImageNet's.
+    """
+    features = network.get_layer("features")
+    backbone = features.get_layer("backbone")
+    border = backbone.get_layer(first_trained).input
+    image = keras.Input(network.input_shape[1:], dtype="uint8", name="image")
+    scaled = features.get_layer("scaling")(image)
+    bottom = keras.Model(image, keras.Model(backbone.input, border)(scaled), name="bottom")
+    blocks = keras.Model(border, backbone.output)
+    for layer in blocks.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    maps = keras.Input(border.shape[1:], name="maps")
+    embedding = network.get_layer("embedding")(blocks(maps))
+    return bottom, keras.Model(maps, network.get_layer("head")(embedding), name="top")
+
+
+def through(part: FrozenPart, batches: tf.data.Dataset, shape: tuple[int, ...]) -> tf.data.Dataset:
+    """Send the pictures of (pictures, truth, weights) batches through a frozen part.
+
+    `shape` is that of one of its outputs.
+    """
+
+    def forward(images: Any, truth: Any, weights: Any) -> tuple[Any, Any, Any]:
+        maps = tf.numpy_function(part, [images], tf.float32)
+        return tf.ensure_shape(maps, (None, *shape)), truth, weights
+
+    return batches.map(forward).prefetch(1)
+
+
+def _in_batches(
+    part: FrozenPart, pictures: npt.NDArray[np.uint8], bar: Any
+) -> npt.NDArray[np.float32]:
+    outputs = []
+    for start in range(0, len(pictures), BATCH):
+        outputs.append(part(pictures[start : start + BATCH]))
+        bar.update(len(outputs[-1]))
+    return np.concatenate(outputs)

@@ -1,9 +1,7 @@
 """Examples → a decode-once cache of uint8 arrays → batches with augmentation.
 
 Pictures are decoded and resized once, in parallel, by the same functions that serve; the
-result is a memory-mapped array that later epochs, phases and versions read. Augmentation
-is one fused affine transform on a whole batch: a chain of Keras's random layers was
-measured at a third of its speed.
+result is a memory-mapped array that later epochs, phases and versions read.
 """
 
 import hashlib
@@ -20,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ml.augmentation import NO_AUGMENTATION, Augmentation, Mix, augment, mix_pictures
 from ml.dataset import Dataset, Example, read_pixels
 from ml.preprocessing import Preprocessing, prepare
 from ml.progress import progress_bar
@@ -28,30 +27,6 @@ CACHE_VERSION = 2  # raised when decoding or preparing comes out differently
 KEPT_CACHES = 4  # the newest ones; a cache of 5,000 pictures at 224 px takes 750 MB
 
 Batch = tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
-    """How far a training picture may be moved; every figure is the largest deviation."""
-
-    rotation_rad: float = 0.0
-    shear_rad: float = 0.0
-    zoom: float = 0.0
-    """Fraction of the size: 0.12 means between 0.88 and 1.12."""
-    stretch: float = 0.0
-    """Fraction by which one side grows while the other shrinks."""
-    shift: float = 0.0
-    """Fraction of the side."""
-    mirror: bool = False
-    brightness: float = 0.0
-    """Fraction by which all values of a picture are multiplied, up or down."""
-
-
-NO_AUGMENTATION = Augmentation()
-PHOTOS = Augmentation(
-    rotation_rad=0.25, zoom=0.2, stretch=0.06, shift=0.08, mirror=True, brightness=0.2
-)
-DRAWINGS = Augmentation(rotation_rad=0.16, shear_rad=0.15, zoom=0.06, stretch=0.12, shift=0.045)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +94,7 @@ def training_batches(
     *,
     batch_size: int,
     augmentation: Augmentation,
+    mix: Mix = "none",
     seed: int,
     epoch: int,
 ) -> tf.data.Dataset:
@@ -128,10 +104,12 @@ def training_batches(
     whose rows are to be learned from.
 
     Order and augmentation depend on `seed` and `epoch` alone, so that a resumed epoch is
-    the epoch that was lost. The last, smaller batch is left out unless it is the only one.
+    the epoch that was lost. A batch larger than the whole set is the whole set; a last,
+    smaller batch is left out.
     """
+    batch_size = min(batch_size, len(truth))
     order = np.random.default_rng([seed, epoch]).permutation(len(truth))
-    steps = max(1, len(order) // batch_size)
+    steps = len(order) // batch_size
     one_hot = np.eye(len(weights), dtype=np.float32)
 
     def batches() -> Iterator[Batch]:
@@ -142,9 +120,11 @@ def training_batches(
     def augmented(
         step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        images, *rest = batch
+        images, shares, batch_weights = batch
         key = tf.stack([tf.constant(seed, tf.int64), epoch * 1_000_003 + step])
-        return augment(images, augmentation, key), *rest
+        if augmentation != NO_AUGMENTATION:
+            images = augment(images, augmentation, key)
+        return mix_pictures(images, shares, batch_weights, mix, key)
 
     data = tf.data.Dataset.from_generator(
         batches,
@@ -154,48 +134,9 @@ def training_batches(
             tf.TensorSpec((None,), tf.float32),
         ),
     )
-    if augmentation != NO_AUGMENTATION:
+    if augmentation != NO_AUGMENTATION or mix != "none":
         data = data.enumerate().map(augmented, num_parallel_calls=2, deterministic=True)
     return data.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
-
-
-def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf.Tensor:
-    """Move every picture of a batch at random: one affine resampling, then brightness.
-
-    Args: `images` (batch, height, width, channels) uint8; `key` two int64, the seed.
-    Returns the same shape and dtype. Corners that come into view repeat the edge.
-    """
-    batch = tf.shape(images)[0]
-    height, width = images.shape[1], images.shape[2]
-    draws = tf.unstack(
-        tf.random.stateless_uniform((8, batch), key, minval=-1.0, maxval=1.0), axis=0
-    )
-    angle = draws[0] * augmentation.rotation_rad
-    shear = draws[1] * augmentation.shear_rad
-    zoom, stretch = 1.0 + draws[2] * augmentation.zoom, draws[3] * augmentation.stretch
-    scale_x, scale_y = zoom + stretch, zoom - stretch
-    if augmentation.mirror:
-        scale_x *= tf.where(draws[4] < 0, -1.0, 1.0)
-    # Output (x, y) → input, about the centre: rotation × shear × scale, then the shift.
-    a = scale_x * tf.cos(angle)
-    b = scale_y * (tf.cos(angle) * tf.tan(shear) - tf.sin(angle))
-    c = scale_x * tf.sin(angle)
-    d = scale_y * (tf.sin(angle) * tf.tan(shear) + tf.cos(angle))
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    shift_x = centre_x - a * centre_x - b * centre_y + draws[5] * augmentation.shift * width
-    shift_y = centre_y - c * centre_x - d * centre_y + draws[6] * augmentation.shift * height
-    zeros = tf.zeros_like(a)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=tf.stack([a, b, shift_x, c, d, shift_y, zeros, zeros], axis=1),
-        output_shape=tf.shape(images)[1:3],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )
-    if augmentation.brightness:
-        moved *= tf.reshape(1.0 + draws[7] * augmentation.brightness, (-1, 1, 1, 1))
-    return tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
 
 
 def _cache_key(examples: Sequence[Example], preprocessing: Preprocessing) -> str:

@@ -2,28 +2,34 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from ml.architectures import architecture_named
+from ml.architectures import Architecture, NetworkOptions, architecture_named, check_options
 from ml.architectures.weights import parse_weights
+from ml.augmentation import augmentation_named, mirror_changes_meaning
+from ml.config import TrainingConfig
 from ml.dataset import Dataset, read_pixels
 from ml.errors import TrainingError
 from ml.preprocessing import Preprocessing
-from ml.training import TrainingConfig
+from ml.recipes import REFERENCE_BATCH, recipe_for
 
 LOOKED_AT = 64  # pictures, spread over the data set, that tell their size and colour
 SMALL_SIDE_PX = 64  # pictures no larger than this are learned from scratch
 GREY_TOLERANCE = 8  # largest difference between channels of a picture that counts as grey
 DRAWING_SIDE_PX = 28  # MNIST's
-EPOCHS_SMALL, EPOCHS_SCRATCH = 8, 30
 EPOCHS_REFINE, MOST_EPOCHS_REFINE = 3, 6
 STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
-BATCH_SCRATCH, BATCH_REFINE = 128, 32
+BATCH_REFINE = 32
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
+QUICK_SIZE_PX = 160  # of photographs
+REFINE_RATE, REFINE_DECAY = 3e-4, 0.02
+
+SHAPE_FIELDS = tuple(field.name for field in fields(NetworkOptions))
+LABEL_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,36 @@ class TrainingOptions:
     weights: str | None = None
     pictures: str | None = None
     """"photos" or "drawings": drawings are cropped to their ink and never mirrored."""
+    quick: bool = False
+    """A first answer in the least time: the head alone, or one epoch."""
+    augmentation: str | None = None
+    """"auto", "none", "light" or "strong"."""
+    mix: str | None = None
+    batch_size: int | None = None
+    loss: str | None = None
+    label_smoothing: float | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    l2: float | None = None
+    ema: float | None = None
+    patience: int | None = None
+    layers: tuple[int, ...] | None = None
+    activation: str | None = None
+    depth: int | None = None
+    width: int | None = None
+    dropout: float | None = None
+    neighbours: int | None = None
+    distance: str | None = None
     seed: int = 0
+
+    def shape(self) -> NetworkOptions:
+        """Return what is asked of the network itself.
+
+        Raises TrainingError("bad_<option>") for a value that is not allowed.
+        """
+        return NetworkOptions.from_dict({name: getattr(self, name) for name in SHAPE_FIELDS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +81,19 @@ class Plan:
     config: TrainingConfig
     preprocessing: Preprocessing
     fingerprint: str
+    reasons: tuple[str, ...] = ()
+    """Why it was chosen, for people: one line each."""
 
     def save(self, path: Path) -> None:
         """Write the plan, so that a resumed training follows it."""
-        fields = {
+        written = {
             "config": self.config.to_dict(),
             "preprocessing": self.preprocessing.to_dict(),
             "fingerprint": self.fingerprint,
+            "reasons": self.reasons,
         }
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(fields, indent=2))
+        part.write_text(json.dumps(written, indent=2))
         part.replace(path)
 
     @classmethod
@@ -65,27 +103,22 @@ class Plan:
         Raises TrainingError("nothing_to_resume") where there is no plan.
         """
         try:
-            fields: Mapping[str, Any] = json.loads(path.read_text())
+            written: Mapping[str, Any] = json.loads(path.read_text())
         except FileNotFoundError:
             raise TrainingError(
                 "nothing_to_resume",
                 "There is no interrupted training to resume. Run again without --resume.",
             ) from None
         return cls(
-            config=TrainingConfig(**fields["config"]),
-            preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
-            fingerprint=fields["fingerprint"],
+            config=TrainingConfig.from_dict(written["config"]),
+            preprocessing=Preprocessing.from_dict(written["preprocessing"]),
+            fingerprint=written["fingerprint"],
+            reasons=tuple(written["reasons"]),
         )
 
     def lines(self) -> list[str]:
-        """Say what was chosen, for people."""
-        config, size = self.config, self.preprocessing
-        return [
-            f"Architecture {config.architecture}, weights {Path(config.weights).name}, "
-            f"{size.width_px}×{size.height_px} px {size.color}.",
-            f"{config.epochs} epochs in batches of {config.batch_size}, augmentation "
-            f"{config.augmentation}, seed {config.seed}.",
-        ]
+        """Say in three lines what was chosen and why, for people."""
+        return list(self.reasons)
 
 
 def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
@@ -95,58 +128,192 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     backbone at 224 px. Raises TrainingError for options that cannot be followed, before
     anything is trained.
     """
-    side_px, is_grey = _look(dataset)
+    look = _look(dataset)
     drawings = _choice("pictures", options.pictures, ("photos", "drawings")) == "drawings"
-    small = drawings or side_px <= SMALL_SIDE_PX
+    small = drawings or look.side_px <= SMALL_SIDE_PX
     name = options.architecture or ("cnn" if small else "mobilenet_v2")
     architecture = architecture_named(name)
+    shape = options.shape()
+    check_options(name, shape)
     weights = options.weights or ("imagenet" if architecture.recipe == "transfer" else "none")
     parsed = parse_weights(weights)
-    scratch = architecture.recipe == "scratch" or parsed == "none"
-    training_pictures = len(dataset.of_split("train"))
-    if options.image_size_px is not None:
-        size_px = options.image_size_px
-    elif drawings:
-        size_px = DRAWING_SIDE_PX
-    elif small and architecture.recipe == "scratch":
-        size_px = side_px
-    else:
-        size_px = architecture.image_size_px
-    if options.epochs is not None:
-        epochs = options.epochs
-    elif scratch:
-        epochs = EPOCHS_SMALL if small else EPOCHS_SCRATCH
-    else:
-        steps = max(1, training_pictures // BATCH_REFINE)
-        epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
-    grey = architecture.recipe == "scratch" and (is_grey or drawings)
-    largest_batch = BATCH_SCRATCH if scratch else BATCH_REFINE
+    transfer = architecture.recipe == "transfer" and parsed != "none"
+    size_px = _size_px(architecture, options, look.side_px, small=small, drawings=drawings)
+    grey = architecture.recipe != "transfer" and (look.is_grey or drawings)
+    config = _config(
+        dataset,
+        options,
+        architecture=name,
+        weights=str(parsed),
+        shape=shape,
+        transfer=transfer,
+        small=small,
+    )
+    color = "grey" if grey else "colour"
     return Plan(
-        config=TrainingConfig(
-            architecture=name,
-            weights=str(parsed),
-            epochs=epochs,
-            batch_size=max(8, min(largest_batch, training_pictures // MINIMUM_BATCHES)),
-            seed=options.seed,
-            augmentation="drawings" if small else "photos",
-        ),
+        config=config,
         preprocessing=Preprocessing(
-            height_px=size_px,
-            width_px=size_px,
-            color="grey" if grey else "rgb",
-            ink=drawings,
+            height_px=size_px, width_px=size_px, color="grey" if grey else "rgb", ink=drawings
         ),
         fingerprint=dataset.fingerprint,
+        reasons=(
+            f"Network: {name}{_told(shape)} at {size_px}×{size_px} px {color}, "
+            f"{_why_network(options, look, drawings=drawings, small=small, transfer=transfer)}.",
+            f"Training: {_how(config, architecture, transfer=transfer)}.",
+            f"Augmentation: {_movement(config, dataset.labels)}.",
+        ),
     )
 
 
-def _look(dataset: Dataset) -> tuple[int, bool]:
-    """Return the median longer side in px of some pictures, and whether all are grey."""
+def _config(
+    dataset: Dataset,
+    options: TrainingOptions,
+    *,
+    architecture: str,
+    weights: str,
+    shape: NetworkOptions,
+    transfer: bool,
+    small: bool,
+) -> TrainingConfig:
+    recipe = recipe_for(architecture)
+    pictures = len(dataset.of_split("train"))
+    largest_batch = BATCH_REFINE if transfer else REFERENCE_BATCH
+    batch_size = options.batch_size or max(8, min(largest_batch, pictures // MINIMUM_BATCHES))
+    if options.epochs is not None:
+        epochs = options.epochs
+    elif options.quick:
+        epochs = 0 if transfer else 1
+    elif transfer:
+        steps = max(1, pictures // BATCH_REFINE)
+        epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
+    else:
+        epochs = recipe.epochs_small if small else recipe.epochs_photos
+    rate, decay = REFINE_RATE, REFINE_DECAY
+    if not transfer:
+        rate, decay = recipe.rate_for(min(batch_size, pictures)), recipe.weight_decay
+    asked: dict[str, Any] = {
+        "mix": options.mix,
+        "loss": options.loss,
+        "optimizer": options.optimizer,
+        "schedule": options.schedule,
+        "learning_rate": options.learning_rate,
+        "weight_decay": options.weight_decay,
+        "label_smoothing": options.label_smoothing,
+        "l2": options.l2,
+        "ema": options.ema,
+        "patience": options.patience,
+    }
+    defaults: dict[str, Any] = {
+        "optimizer": "adamw" if transfer else recipe.optimizer,
+        "schedule": "triangular" if transfer else recipe.schedule,
+        "learning_rate": rate,
+        "weight_decay": decay,
+        "label_smoothing": LABEL_SMOOTHING if transfer else recipe.label_smoothing,
+        "ema": 0.0 if transfer else recipe.ema,
+    }
+    augmented = transfer or (recipe.augmented and not options.quick)
+    return TrainingConfig(
+        architecture=architecture,
+        weights=weights,
+        options=shape.to_dict(),
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=options.seed,
+        augmentation=_augmentation(options.augmentation, small=small, augmented=augmented),
+        mirror=not mirror_changes_meaning(dataset.labels),
+        **(defaults | {key: value for key, value in asked.items() if value is not None}),
+    )
+
+
+def _size_px(
+    architecture: Architecture,
+    options: TrainingOptions,
+    side_px: int,
+    *,
+    small: bool,
+    drawings: bool,
+) -> int:
+    if options.image_size_px is not None:
+        return options.image_size_px
+    if drawings and architecture.recipe != "transfer":
+        return DRAWING_SIDE_PX
+    if small and architecture.recipe != "transfer":
+        return side_px
+    if options.quick:
+        return min(QUICK_SIZE_PX, architecture.image_size_px)
+    return architecture.image_size_px
+
+
+def _augmentation(asked: str | None, *, small: bool, augmented: bool) -> str:
+    strength = _choice("augmentation", asked, ("auto", "none", "light", "strong"))
+    if strength == "none" or (strength == "auto" and not augmented):
+        return "none"
+    kind = "drawings" if small else "photos"
+    return kind if strength == "auto" else f"{kind}_{strength}"
+
+
+def _why_network(
+    options: TrainingOptions, look: "_Look", *, drawings: bool, small: bool, transfer: bool
+) -> str:
+    if options.architecture is not None:
+        return "as asked"
+    if drawings:
+        return "because the pictures are drawings"
+    if small:
+        return f"because the pictures are small ({look.side_px} px)"
+    learned = "learned from ImageNet" if transfer else "without ImageNet's weights"
+    return f"{learned}, because the pictures are photographs ({look.side_px} px)"
+
+
+def _how(config: TrainingConfig, architecture: Architecture, *, transfer: bool) -> str:
+    if architecture.recipe == "memorise":
+        return "none, it keeps the pictures themselves"
+    steps = (
+        f"{config.epochs} {'epoch' if config.epochs == 1 else 'epochs'} in batches of "
+        f"{config.batch_size}, {config.optimizer} at {config.learning_rate:.2g} "
+        f"({config.schedule}), loss {config.loss}, seed {config.seed}"
+    )
+    if not transfer:
+        return steps
+    head = "a new head on the backbone's features, computed once"
+    return f"{head}, then {steps} of the top blocks" if config.epochs else head
+
+
+def _movement(config: TrainingConfig, labels: tuple[str, ...]) -> str:
+    if config.augmentation == "none":
+        moved = "none"
+    else:
+        moved = config.augmentation.replace("_", ", ")
+        if not augmentation_named(config.augmentation, mirror=config.mirror).mirror:
+            moved += ", never mirrored"
+            if not config.mirror:
+                moved += f" because {_example(labels)} mirrored would be something else"
+    return moved if config.mix == "none" else f"{moved}, {config.mix}"
+
+
+def _example(labels: tuple[str, ...]) -> str:
+    return f'"{labels[0]}"'
+
+
+def _told(shape: NetworkOptions) -> str:
+    given = shape.to_dict()
+    return f" ({', '.join(f'{key} {value}' for key, value in given.items())})" if given else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    side_px: int
+    """Median longer side of some pictures."""
+    is_grey: bool
+    """Whether all of them are."""
+
+
+def _look(dataset: Dataset) -> _Look:
     step = max(1, len(dataset.examples) // LOOKED_AT)
     pictures = [read_pixels(example) for example in dataset.examples[::step]]
     sides = [max(pixels.shape[:2]) for pixels in pictures]
     is_grey = all(int(np.ptp(pixels, axis=2).max()) <= GREY_TOLERANCE for pixels in pictures)
-    return int(np.median(sides)), is_grey
+    return _Look(side_px=int(np.median(sides)), is_grey=is_grey)
 
 
 def _choice(name: str, value: str | None, allowed: tuple[str, ...]) -> str:

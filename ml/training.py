@@ -1,14 +1,15 @@
-"""Training on two recipes: a small network from scratch, or a head on an ImageNet backbone.
+"""Training on three recipes: from scratch, a head on an ImageNet backbone, or by heart.
 
-From scratch: SGD with Nesterov momentum under a triangular learning rate (Smith & Topin
-2018). Transfer: the backbone's embeddings of every picture and its mirror image are
-computed once, a head is trained on them, then the top blocks are refined with the head
-and kept only if validation improves. The epoch is chosen on validation pictures alone.
+From scratch the whole network learns under the config's optimizer. Transfer: the backbone's
+embeddings of every picture and its mirror image are computed once, a head is trained on
+them, then the top blocks are refined with the head and kept only if validation improves. By
+heart the training pictures become the network. The epoch is chosen on validation pictures
+alone.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,19 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ml.architectures import architecture_named, build_network
+from ml.architectures import NetworkOptions, architecture_named, build_network
 from ml.architectures.weights import parse_weights
+from ml.augmentation import NO_AUGMENTATION, augmentation_named
 from ml.checkpoint import CheckpointStore, HistoryRow, Progress
+from ml.config import TrainingConfig
 from ml.epochs import EpochBar
-from ml.features import head_features
-from ml.pipeline import (
-    DRAWINGS,
-    NO_AUGMENTATION,
-    PHOTOS,
-    Augmentation,
-    class_weights,
-    training_batches,
-)
+from ml.features import head_features, split_at, through
+from ml.frozen import frozen
+from ml.optimizers import add_l2, build_loss, build_optimizer
+from ml.pipeline import class_weights, training_batches
 from ml.precision import fastest_policy
 
 EVALUATION_BATCH = 128
@@ -37,38 +35,8 @@ HEAD_EPOCHS = 20
 HEAD_BATCH = 128
 HEAD_RATE = 3e-3
 HEAD_DECAY = 0.05
-REFINE_RATE = 3e-4
-REFINE_DECAY = 0.02
-SCRATCH_RATE = 0.3  # for batches of 128; scaled with the batch
-SCRATCH_DECAY = 5e-4
-BACKBONE_RATE = 2e-3
 
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": NO_AUGMENTATION,
-    "photos": PHOTOS,
-    "drawings": DRAWINGS,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig:
-    """Everything that decides what a training does, stored with the version it made."""
-
-    architecture: str
-    weights: str
-    """"imagenet", "none" or the path of a `.weights.h5` file."""
-    epochs: int
-    """Epochs of the whole network (from scratch) or of the refine phase (transfer)."""
-    batch_size: int
-    seed: int
-    augmentation: str
-    """A key of `AUGMENTATIONS`."""
-    label_smoothing: float = 0.1
-    """Probability taken from the true class and spread (Szegedy et al. 2016)."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self)
+Phase = Literal["train", "head", "refine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,29 +58,6 @@ class TrainedNetwork:
     history: list[HistoryRow]
 
 
-@keras.saving.register_keras_serializable(package="lacewing")
-class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Learning rate that climbs to its peak over the first fifth, then falls to near zero."""
-
-    FIRST, LAST, RISE = 0.1, 0.005, 0.2  # shares of the peak, of the peak, of the steps
-
-    def __init__(self, peak: float, steps: int) -> None:
-        super().__init__()
-        self.peak = peak
-        self.steps = steps
-
-    def __call__(self, step: Any) -> Any:
-        """Return the rate at `step`."""
-        done = keras.ops.cast(step, "float32") / max(self.steps, 1)
-        rising = self.FIRST + (1 - self.FIRST) * done / self.RISE
-        falling = 1 - (1 - self.LAST) * (done - self.RISE) / (1 - self.RISE)
-        return self.peak * keras.ops.maximum(keras.ops.minimum(rising, falling), self.LAST)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"peak": self.peak, "steps": self.steps}
-
-
 def train(
     data: TrainingData, config: TrainingConfig, *, workspace: Path, progress: bool = True
 ) -> TrainedNetwork:
@@ -123,18 +68,20 @@ def train(
     config that cannot be followed.
     """
     keras.utils.set_random_seed(config.seed)
-    transfer = (
-        architecture_named(config.architecture).recipe == "transfer" and config.weights != "none"
-    )
-    input_shape = data.train.shape[1:]
-    arguments = (
-        config.architecture, input_shape, len(data.labels), parse_weights(config.weights)
-    )  # fmt: skip
+    architecture = architecture_named(config.architecture)
+    options = NetworkOptions.from_dict(config.options)
     workspace.mkdir(parents=True, exist_ok=True)
+    if architecture.memorise is not None:
+        network = architecture.memorise(data.train, data.train_truth, len(data.labels), options)
+        return TrainedNetwork(network=network, history=[_memorised(network, data)])
+    transfer = architecture.recipe == "transfer" and config.weights != "none"
+    input_shape, classes = data.train.shape[1:], len(data.labels)
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if transfer else fastest_policy())
     try:
-        network = build_network(*arguments)
+        network = build_network(
+            config.architecture, input_shape, classes, parse_weights(config.weights), options
+        )
         run = _Run(
             data=data,
             config=config,
@@ -146,7 +93,7 @@ def train(
         weights = network.get_weights()
     finally:
         keras.config.set_dtype_policy(previous)
-    plain = build_network(*arguments[:3], "none")
+    plain = build_network(config.architecture, input_shape, classes, "none", options)
     plain.set_weights(weights)
     return TrainedNetwork(network=plain, history=history)
 
@@ -162,21 +109,8 @@ class _Run:
     show: bool
 
     def scratch(self, network: keras.Model) -> list[HistoryRow]:
-        config, data = self.config, self.data
-        steps = config.epochs * max(1, len(data.train_truth) // config.batch_size)
-        if architecture_named(config.architecture).recipe == "scratch":
-            optimizer: keras.optimizers.Optimizer = keras.optimizers.SGD(
-                TriangularRate(SCRATCH_RATE * config.batch_size / 128, steps),
-                momentum=0.9,
-                nesterov=True,
-                weight_decay=SCRATCH_DECAY,
-            )
-        else:  # a backbone without its weights: deep, and made for adaptive rates
-            optimizer = keras.optimizers.AdamW(
-                TriangularRate(BACKBONE_RATE, steps), weight_decay=HEAD_DECAY
-            )
-        self._compile(network, optimizer)
-        return self._fit(network, "train", config.epochs, self._batches).history
+        self._compile(network, self.config, self._steps())
+        return self._fit(network, "train", self.config.epochs, self._batches).history
 
     def transfer(self, network: keras.Model) -> list[HistoryRow]:
         progress = self.store.load()
@@ -187,25 +121,21 @@ class _Run:
     def _train_head(self, network: keras.Model) -> Progress:
         """Train the head on the embeddings of every picture and of its mirror image."""
         data, head = self.data, network.get_layer("head")
-        mirror = AUGMENTATIONS[self.config.augmentation].mirror
-        train, validation = (
-            head_features(
-                network, pictures, cache=self.workspace / f"features-{name}.npy",
-                mirror=mirror and name == "train", progress=self.show,
-            )
-            for name, pictures in (("train", data.train), ("validation", data.validation))
+        mirror = augmentation_named(self.config.augmentation, mirror=self.config.mirror).mirror
+        train, validation = head_features(
+            network, data.train, data.validation, cache=self.workspace / "features.npz",
+            mirror=mirror, progress=self.show,
         )  # fmt: skip
         truth = np.tile(data.train_truth, len(train) // len(data.train_truth))
         statistics = head.get_layer("standardise")
         statistics.moving_mean.assign(train.mean(axis=0))
         statistics.moving_variance.assign(train.var(axis=0) + 1e-6)
-        steps = HEAD_EPOCHS * max(1, len(truth) // HEAD_BATCH)
-        self._compile(
-            head,
-            keras.optimizers.AdamW(
-                keras.optimizers.schedules.CosineDecay(HEAD_RATE, steps), weight_decay=HEAD_DECAY
-            ),
-        )
+        config = replace(
+            self.config,
+            optimizer="adamw", schedule="cosine", learning_rate=HEAD_RATE,
+            weight_decay=HEAD_DECAY, ema=0.0,
+        )  # fmt: skip
+        self._compile(head, config, HEAD_EPOCHS * max(1, len(truth) // HEAD_BATCH))
         weights = class_weights(data.train_truth, len(data.labels))
 
         def batches(epoch: int) -> tf.data.Dataset:
@@ -218,33 +148,42 @@ class _Run:
 
     def _refine(self, network: keras.Model, progress: Progress) -> list[HistoryRow]:
         """Refine the top blocks together with the head; keep them only if they are better."""
-        head = network.get_layer("head")
+        first_trained = architecture_named(self.config.architecture).refine_from
+        bottom, top = split_at(network, first_trained)
         if progress.phase == "head":
-            head.set_weights(progress.best_weights)
+            network.get_layer("head").set_weights(progress.best_weights)
             progress = Progress(
                 phase="refine",
-                best_weights=network.get_weights(),
+                best_weights=top.get_weights(),
                 best_score=progress.best_score,
                 history=progress.history,
             )
         if self.config.epochs == 0:
-            network.set_weights(progress.best_weights)
             return progress.history
-        _freeze_below(network, architecture_named(self.config.architecture).refine_from)
-        steps = self.config.epochs * max(1, len(self.data.train_truth) // self.config.batch_size)
-        self._compile(
-            network,
-            keras.optimizers.AdamW(TriangularRate(REFINE_RATE, steps), weight_decay=REFINE_DECAY),
-        )
-        done = self._fit(network, "refine", self.config.epochs, self._batches, begin=progress)
+        self._compile(top, self.config, self._steps())
+        maps = top.input_shape[1:]
+        with frozen(bottom) as part:
+
+            def batches(epoch: int) -> tf.data.Dataset:
+                return through(part, self._batches(epoch), maps)
+
+            validation = part(self.data.validation)
+            done = self._fit(
+                top, "refine", self.config.epochs, batches, validation=validation, begin=progress
+            )
         return done.history
 
-    def _compile(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    def _steps(self) -> int:
+        """Return the number of steps of all epochs."""
+        pictures = len(self.data.train_truth)
+        return self.config.epochs * (pictures // min(self.config.batch_size, pictures))
+
+    def _compile(self, network: keras.Model, config: TrainingConfig, steps: int) -> None:
+        if config.l2:
+            add_l2(network, config.l2)
         network.compile(
-            optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=self.config.label_smoothing
-            ),
+            optimizer=build_optimizer(config, steps),
+            loss=build_loss(config.loss, label_smoothing=config.label_smoothing),
             metrics=["accuracy"],
             jit_compile=False,  # measured slower on CPUs
         )
@@ -256,7 +195,8 @@ class _Run:
             data.train_truth,
             class_weights(data.train_truth, len(data.labels)),
             batch_size=config.batch_size,
-            augmentation=AUGMENTATIONS[config.augmentation],
+            augmentation=augmentation_named(config.augmentation, mirror=config.mirror),
+            mix=config.mix,
             seed=config.seed,
             epoch=epoch,
         )
@@ -264,7 +204,7 @@ class _Run:
     def _fit(
         self,
         network: keras.Model,
-        phase: Literal["train", "head", "refine"],
+        phase: Phase,
         epochs: int,
         batches: Callable[[int], tf.data.Dataset],
         *,
@@ -281,31 +221,50 @@ class _Run:
         else:
             progress = begin or Progress(phase=phase)
         for epoch in range(progress.epoch, epochs):
+            if self._is_out_of_patience(progress, phase):
+                break
             bar = EpochBar(phase, epoch, epochs, batch_size=batch_size, show=self.show)
             started_s = time.monotonic()
             network.fit(batches(epoch), shuffle=False, verbose=0, callbacks=[bar])
             seconds = time.monotonic() - started_s
+            progress.capture(network)
+            if network.optimizer.use_ema:  # judge, and keep, the running mean of the weights
+                network.optimizer.finalize_variable_values(network.trainable_variables)
             loss, accuracy = network.evaluate(
                 pictures, truth, batch_size=EVALUATION_BATCH, verbose=0
             )
             progress.history.append(bar.finish(loss, accuracy, seconds))
             progress.epoch = epoch + 1
-            progress.capture(network)
             if (accuracy, -loss) > progress.best_score:
                 progress.best_score = (accuracy, -loss)
-                progress.best_weights = progress.weights
+                progress.best_weights = network.get_weights()
+            if network.optimizer.use_ema:
+                network.set_weights(progress.weights)
             self.store.save(progress)
         network.set_weights(progress.best_weights)
         return progress
 
+    def _is_out_of_patience(self, progress: Progress, phase: Phase) -> bool:
+        """Return whether the last epochs of this phase brought nothing."""
+        patience = self.config.patience
+        scores = [float(row["val_accuracy"]) for row in progress.history if row["phase"] == phase]
+        return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
 
-def _freeze_below(network: keras.Model, first_trained: str) -> None:
-    """Leave only the backbone's layers from `first_trained` on trainable, and the head.
 
-    Batch normalisation stays frozen, so that its statistics stay ImageNet's.
-    """
-    backbone = network.get_layer("features").get_layer("backbone")
-    reached = False
-    for layer in backbone.layers:
-        reached = reached or layer.name == first_trained
-        layer.trainable = reached and not isinstance(layer, keras.layers.BatchNormalization)
+def _memorised(network: keras.Model, data: TrainingData) -> HistoryRow:
+    """Return the one history row of a network that took the pictures in by heart."""
+    started_s = time.monotonic()
+    logits = network.predict(data.validation, batch_size=EVALUATION_BATCH, verbose=0)
+    truth = np.eye(len(data.labels), dtype=np.float32)[data.validation_truth]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)(truth, logits)
+    seconds = max(time.monotonic() - started_s, 1e-9)
+    return {
+        "phase": "memorise",
+        "epoch": 1,
+        "loss": 0.0,
+        "accuracy": 1.0,
+        "val_loss": float(loss),
+        "val_accuracy": float(np.mean(logits.argmax(axis=1) == data.validation_truth)),
+        "seconds": seconds,
+        "images_per_s": len(truth) / seconds,
+    }

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from ml.checkpoint import CheckpointStore, Progress
+from ml.config import TrainingConfig
+from ml.optimizers import TriangularRate
 from ml.precision import cpu_flags, fastest_policy
-from ml.training import TrainingConfig, TriangularRate, train
+from ml.training import train
 from tests.ml.training_pictures import training_data
 
 CONFIG = TrainingConfig(
@@ -96,7 +98,14 @@ def backbone_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def transfer_config(weights: Path, epochs: int) -> TrainingConfig:
-    return replace(CONFIG, architecture="mobilenet_v3_small", weights=str(weights), epochs=epochs)
+    return replace(
+        CONFIG,
+        architecture="mobilenet_v3_small",
+        weights=str(weights),
+        epochs=epochs,
+        optimizer="adamw",
+        learning_rate=3e-4,
+    )
 
 
 @pytest.mark.slow
@@ -111,8 +120,8 @@ def test_transfer_trains_a_head_and_then_refines_the_top_blocks(
     )
     phases = [row["phase"] for row in trained.history]
     assert phases == ["head"] * 20 + ["refine"]
-    assert (tmp_path / "features-train.npy").exists()
-    assert np.load(tmp_path / "features-train.npy").shape == (2 * 3 * 16, 576)
+    with np.load(tmp_path / "features.npz") as features:
+        assert features["train"].shape == (2 * 3 * 16, 576)
     untouched = keras.applications.MobileNetV3Small(
         include_top=False, weights=None, input_shape=(32, 32, 3)
     )
@@ -127,17 +136,13 @@ def test_transfer_trains_a_head_and_then_refines_the_top_blocks(
 
 
 @pytest.mark.slow
-def test_refinement_that_does_not_help_is_not_kept(
-    tmp_path: Path, backbone_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refinement_that_does_not_help_is_not_kept(tmp_path: Path, backbone_weights: Path) -> None:
     data = training_data(16, 32)
     head = train(
         data, transfer_config(backbone_weights, 0), workspace=tmp_path / "head", progress=False
     )
-    monkeypatch.setattr("ml.training.REFINE_RATE", 50.0)  # ruins the network
-    refined = train(
-        data, transfer_config(backbone_weights, 1), workspace=tmp_path / "both", progress=False
-    )
+    ruinous = replace(transfer_config(backbone_weights, 1), learning_rate=50.0)
+    refined = train(data, ruinous, workspace=tmp_path / "both", progress=False)
     pictures = data.validation
     np.testing.assert_allclose(
         refined.network(pictures, training=False),

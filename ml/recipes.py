@@ -1,0 +1,66 @@
+"""The best training settings we know for each architecture, measured in docs/networks.md."""
+
+from dataclasses import dataclass
+
+from ml.config import Optimizer, Schedule
+
+REFERENCE_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How an architecture learns best from scratch; `ml.plan` fits it to the pictures."""
+
+    optimizer: Optimizer
+    learning_rate: float
+    """For batches of `REFERENCE_BATCH`."""
+    weight_decay: float
+    schedule: Schedule = "triangular"
+    label_smoothing: float = 0.1
+    augmented: bool = True
+    """Whether random movement helps; too simple networks only get worse by it."""
+    epochs_small: int = 8
+    """On pictures of up to 64 px."""
+    epochs_photos: int = 30
+    ema: float = 0.0
+
+    def rate_for(self, batch_size: int) -> float:
+        """Return the learning rate for another batch size.
+
+        In proportion for SGD (Goyal et al. 2017), with its square root for adaptive
+        optimizers (Malladi et al. 2022).
+        """
+        power = 1.0 if self.optimizer == "sgd" else 0.5
+        return float(self.learning_rate * (batch_size / REFERENCE_BATCH) ** power)
+
+
+# A backbone without its ImageNet weights: deep, and made for adaptive rates.
+_BACKBONE = Recipe(optimizer="adamw", learning_rate=2e-3, weight_decay=0.05)
+_SIMPLE = Recipe(
+    optimizer="adamw",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    augmented=False,
+    epochs_small=15,
+)
+
+RECIPES: dict[str, Recipe] = {
+    "linear": _SIMPLE,
+    "perceptron": _SIMPLE,
+    "mlp": Recipe(
+        optimizer="adamw", learning_rate=2e-3, weight_decay=0.02, augmented=False, epochs_small=15
+    ),
+    "cnn": Recipe(optimizer="sgd", learning_rate=0.3, weight_decay=5e-4),
+    "residual_cnn": Recipe(optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, epochs_photos=60),
+    "spatial_transformer": Recipe(optimizer="adamw", learning_rate=4e-3, weight_decay=0.05),
+    "recurrent": Recipe(optimizer="adamw", learning_rate=3e-3, weight_decay=0.01, epochs_small=10),
+    "attention": Recipe(
+        optimizer="adamw", learning_rate=2e-3, weight_decay=0.05, epochs_small=15, epochs_photos=60
+    ),
+}
+
+
+def recipe_for(architecture: str) -> Recipe:
+    """Return the recipe by which an architecture is trained from scratch."""
+    return RECIPES.get(architecture, _BACKBONE)
