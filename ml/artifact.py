@@ -1,7 +1,8 @@
 """The immutable folder of a model version: written whole or not at all, verified before use.
 
 A version folder holds `metadata.json`, `model.tflite` and whatever else `metadata.files`
-lists with its SHA-256. Nothing that the metadata does not vouch for is ever opened.
+lists with its SHA-256, such as `novelty.npz`. Nothing that the metadata does not vouch for is
+ever opened.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import shutil
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -25,11 +26,14 @@ from ml.preprocessing import Preprocessing
 FORMAT_VERSION = 1
 METADATA_NAME = "metadata.json"
 NETWORK_NAME = "model.tflite"
+NOVELTY_NAME = "novelty.npz"
+OPTIONAL_FIELDS = frozenset({"prediction_set_thresholds"})
 MAX_METADATA_BYTES = 4 * 1024 * 1024  # a thousand labels take 0.1 MB
 MAX_LABEL_CHARACTERS = 200
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LEVEL = re.compile(r"0\.[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class ArtifactMetadata:
         parameters: number of trained numbers in the network.
         config: training configuration as it was used.
         temperature: the logits are divided by it before softmax (> 0).
+        prediction_set_thresholds: level such as "0.90" to threshold of
+            `ml.conformal.prediction_set`; empty for a version made before there were any.
         dataset: fingerprint, counts by label and split, sources.
         libraries: name to version of what trained and exported the network.
         created_at: ISO 8601 with time zone.
@@ -63,6 +69,7 @@ class ArtifactMetadata:
     libraries: dict[str, str]
     created_at: str
     files: dict[str, str]
+    prediction_set_thresholds: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, object]:
         """Return what stands in `metadata.json`."""
@@ -94,7 +101,7 @@ class ArtifactMetadata:
                 f"{FORMAT_VERSION}. Train it again, or use the Lacewing that made it.",
             )
         expected = {field.name for field in dataclasses.fields(cls)}
-        if missing := expected - values.keys():
+        if missing := expected - OPTIONAL_FIELDS - values.keys():
             _refuse(f"it lacks {', '.join(sorted(missing))}")
         if unknown := values.keys() - expected:
             _refuse(f"it has unknown fields: {', '.join(sorted(map(str, unknown)))}")
@@ -111,6 +118,7 @@ class ArtifactMetadata:
             libraries=_text_mapping(values, "libraries"),
             created_at=_moment(values, "created_at"),
             files=_files(values),
+            prediction_set_thresholds=_thresholds(values.get("prediction_set_thresholds", {})),
         )
 
 
@@ -273,6 +281,19 @@ def _temperature(value: object) -> float:
     if not math.isfinite(value) or value <= 0:
         _refuse(f"temperature must be above 0, received {value!r}")
     return float(value)
+
+
+def _thresholds(value: object) -> dict[str, float]:
+    if not isinstance(value, dict):
+        _refuse(f"prediction_set_thresholds must be an object, received {type(value).__name__}")
+    for level, threshold in value.items():
+        is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not _LEVEL.fullmatch(level) or not is_number or not 0 <= threshold <= 1:
+            _refuse(
+                'prediction_set_thresholds must map levels such as "0.90" to numbers from 0 to 1, '
+                f"received {level[:60]!r}: {str(threshold)[:60]}"
+            )
+    return {level: float(threshold) for level, threshold in value.items()}
 
 
 def _moment(values: Mapping[str, Any], key: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import queue
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from ml.artifact import NETWORK_NAME, ArtifactMetadata, read_artifact
+from ml.artifact import NETWORK_NAME, NOVELTY_NAME, ArtifactMetadata, read_artifact
 from ml.calibration import softmax
+from ml.conformal import prediction_set
 from ml.errors import ArtifactError
+from ml.novelty import NoveltyModel
 from ml.preprocessing import Preprocessing, prepare
 
 SIGNATURE = "serve"
@@ -36,6 +38,11 @@ class Classification:
         embedding: float32 (d,), the features that the last layer saw.
         activation: float32 (h, w, n), how strongly each place speaks for each class; None
             for a network that does not give it.
+        prediction_sets: level to the labels of `ml.conformal.prediction_set`, most probable
+            first; empty for a model version without thresholds.
+        novelty: how little the picture resembles those of training, larger is stranger; None
+            for a model version that cannot tell.
+        novelty_threshold: above it the picture shows none of the classes.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +50,16 @@ class Classification:
     logits: Floats
     embedding: Floats
     activation: Floats | None
+    prediction_sets: dict[float, tuple[str, ...]] = field(default_factory=dict)
+    novelty: float | None = None
+    novelty_threshold: float | None = None
+
+    @property
+    def is_novel(self) -> bool | None:
+        """Whether the picture seems to show none of the classes; None where nobody can tell."""
+        if self.novelty is None or self.novelty_threshold is None:
+            return None
+        return self.novelty > self.novelty_threshold
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """Return the k most probable labels with their probabilities, most probable first.
@@ -66,10 +83,20 @@ class Classifier:
     first, and memory follows the load, not the number of threads.
     """
 
-    def __init__(self, metadata: ArtifactMetadata, network_path: Path) -> None:
+    def __init__(
+        self,
+        metadata: ArtifactMetadata,
+        network_path: Path,
+        novelty_model: NoveltyModel | None = None,
+    ) -> None:
         """Take a network that `load` has verified; use `load`."""
         self.metadata = metadata
         self._network_path = network_path
+        self._novelty_model = novelty_model
+        self._set_thresholds = {
+            float(level): threshold
+            for level, threshold in metadata.prediction_set_thresholds.items()
+        }
         self._runners: queue.LifoQueue[Any] = queue.LifoQueue()
 
     @property
@@ -93,16 +120,18 @@ class Classifier:
 
         Raises:
             ArtifactError: `missing_file`, `altered_file`, `unknown_format`, `bad_metadata`,
-                `bad_preprocessing`, `bad_network`, `nan_weights` or `labels_mismatch`.
+                `bad_preprocessing`, `bad_network`, `nan_weights`, `labels_mismatch` or
+                `bad_novelty`.
         """
         metadata = read_artifact(directory)
         path = directory / NETWORK_NAME
         _check_flatbuffer(path)
         try:
             _check_tensors(path)
-            classifier = cls(metadata, path)
+            classifier = cls(metadata, path, _read_novelty(directory, metadata))
             runner = classifier._new_runner()
             _check_signature(runner, metadata)
+            _check_novelty(runner, classifier._novelty_model)
             classifier._runners.put(runner)
             classifier._warm_up()
         except ArtifactError:
@@ -133,12 +162,21 @@ class Classifier:
         if not np.isfinite(logits).all():
             raise _bad_network(self._network_path, "it answered NaN or infinity")
         activation = outputs.get("activation")
+        embedding = outputs["embedding"][0]
+        probabilities = softmax(logits, self.metadata.temperature)
+        novelty_model = self._novelty_model
         return Classification(
             labels=self.labels,
-            probabilities=softmax(logits, self.metadata.temperature),
+            probabilities=probabilities,
             logits=logits,
-            embedding=outputs["embedding"][0],
+            embedding=embedding,
             activation=None if activation is None else activation[0],
+            prediction_sets={
+                level: tuple(self.labels[i] for i in prediction_set(probabilities, threshold))
+                for level, threshold in self._set_thresholds.items()
+            },
+            novelty=None if novelty_model is None else float(novelty_model.score(embedding)),
+            novelty_threshold=None if novelty_model is None else novelty_model.threshold,
         )
 
     def classify_picture(self, pixels: Pixels) -> Classification:
@@ -167,6 +205,12 @@ class Classifier:
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise):
             self.classify(picture)
+
+
+def _read_novelty(directory: Path, metadata: ArtifactMetadata) -> NoveltyModel | None:
+    if NOVELTY_NAME not in metadata.files:
+        return None
+    return NoveltyModel.from_bytes((directory / NOVELTY_NAME).read_bytes())
 
 
 def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
@@ -260,6 +304,16 @@ def _check_signature(runner: Any, metadata: ArtifactMetadata) -> None:
                 f"The metadata has {len(metadata.labels)} labels, but {name} of the network "
                 f"has {shapes[name][-1]} classes. Export the network and its labels together.",
             )
+
+
+def _check_novelty(runner: Any, novelty_model: NoveltyModel | None) -> None:
+    depth = int(runner.get_output_details()["embedding"]["shape"][-1])
+    if novelty_model is not None and novelty_model.depth != depth:
+        raise ArtifactError(
+            "bad_novelty",
+            f"{NOVELTY_NAME} is for embeddings of {novelty_model.depth} numbers, but those of "
+            f"the network have {depth}. Export the network and its novelty model together.",
+        )
 
 
 def _bad_network(path: Path, fault: str) -> ArtifactError:

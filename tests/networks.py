@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
+from ml.artifact import NETWORK_NAME, NOVELTY_NAME, ArtifactMetadata, write_artifact
+from ml.novelty import NoveltyModel
 from ml.preprocessing import Preprocessing
 
 COLOR_LABELS = ("blue", "green", "red")
@@ -100,6 +101,24 @@ def color_metadata(labels: tuple[str, ...] = COLOR_LABELS, **changes: Any) -> Ar
         "files": {},
     }
     return ArtifactMetadata(**(fields | changes))
+
+
+def color_novelty(depth: int = 3) -> bytes:
+    """Return a novelty.npz for which one or two colours are known, and three are novel."""
+    return NoveltyModel(
+        means=np.eye(depth, dtype=np.float16),
+        axes=np.zeros((depth, 0), np.float16),
+        variances=np.zeros(0, np.float32),
+        rest_variance=1.0,
+        threshold=0.48,
+    ).to_bytes()
+
+
+HONEST: dict[str, Any] = {
+    "prediction_set_thresholds": {"0.90": 0.0, "0.95": 0.9},
+    "files": {NOVELTY_NAME: color_novelty()},
+}
+"""For `write_color_artifact`: plain colours have one answer, red with green two, grey none."""
 
 
 def write_color_artifact(

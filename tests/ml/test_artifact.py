@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.artifact import ArtifactMetadata, file_sha256, read_artifact, write_artifact
+from ml.artifact import (
+    OPTIONAL_FIELDS,
+    ArtifactMetadata,
+    file_sha256,
+    read_artifact,
+    write_artifact,
+)
 from ml.errors import ArtifactError
 from tests.networks import COLOR_LABELS, color_metadata, write_color_artifact
 
@@ -225,6 +231,12 @@ def test_unknown_format_is_refused_before_its_fields_are_read(version: Path, num
         ("files", {"model.tflite": "0" * 64, "..": "0" * 64}),
         ("files", {"model.tflite": "0" * 64, "a/b": "0" * 64}),
         ("files", {"model.tflite": "0" * 64, "metadata.json": "0" * 64}),
+        ("prediction_set_thresholds", [0.5]),
+        ("prediction_set_thresholds", {"90": 0.5}),
+        ("prediction_set_thresholds", {"0.90": 1.5}),
+        ("prediction_set_thresholds", {"0.90": -0.1}),
+        ("prediction_set_thresholds", {"0.90": "0.5"}),
+        ("prediction_set_thresholds", {"0.90": True}),
         ("surplus", 1),
     ],
 )
@@ -237,7 +249,7 @@ def test_wrong_field_is_refused_by_name(version: Path, field: str, value: object
     assert field.removesuffix("s") in error.message or "SHA-256" in error.message
 
 
-@pytest.mark.parametrize("field", list(color_metadata().to_dict()))
+@pytest.mark.parametrize("field", sorted(set(color_metadata().to_dict()) - OPTIONAL_FIELDS))
 def test_missing_field_is_refused_by_name(version: Path, field: str) -> None:
     edit_metadata(version, lambda values: values.pop(field))
 
@@ -245,6 +257,20 @@ def test_missing_field_is_refused_by_name(version: Path, field: str) -> None:
 
     assert error.code == "bad_metadata"
     assert field in error.message
+
+
+def test_version_from_before_prediction_sets_has_no_thresholds(version: Path) -> None:
+    edit_metadata(version, lambda values: values.pop("prediction_set_thresholds"))
+
+    assert read_artifact(version).prediction_set_thresholds == {}
+
+
+def test_thresholds_are_read_back_to_the_last_digit(tmp_path: Path) -> None:
+    thresholds = {"0.90": 1 / 3, "0.95": 1.0}
+
+    write_artifact(tmp_path / "v2", color_metadata(prediction_set_thresholds=thresholds), FILES)
+
+    assert read_artifact(tmp_path / "v2").prediction_set_thresholds == thresholds
 
 
 def test_unknown_preprocessing_is_refused(version: Path) -> None:

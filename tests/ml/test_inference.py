@@ -12,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ml.answers import Answer, answer_of
 from ml.errors import ArtifactError
 from ml.inference import Classification, Classifier
 from ml.preprocessing import Preprocessing
 from tests.networks import (
     COLOR_LABELS,
     COLOR_WEIGHTS,
+    HONEST,
     SIZE_PX,
     color_network,
+    color_novelty,
     write_color_artifact,
 )
 
@@ -165,6 +168,65 @@ def test_top_is_sorted_keeps_ties_in_order_and_stops_at_all() -> None:
     assert result.top(1) == [("b", 0.5)]
     with pytest.raises(ValueError, match="at least 1"):
         result.top(0)
+
+
+def test_prediction_sets_and_novelty_come_with_the_version(tmp_path: Path) -> None:
+    write_color_artifact(tmp_path / "v1", **HONEST)
+    classifier = Classifier.load(tmp_path / "v1")
+
+    red = classifier.classify(plain((200, 0, 0)))
+    orange = classifier.classify(plain((255, 200, 0)))
+    grey = classifier.classify(plain((100, 100, 100)))
+
+    assert red.prediction_sets == {0.90: ("red",), 0.95: ("red",)}
+    assert orange.prediction_sets == {0.90: ("red",), 0.95: ("red", "green")}
+    assert red.is_novel is orange.is_novel is False
+    assert grey.is_novel is True
+    assert grey.novelty == pytest.approx((0.845 / 3) ** 0.5, abs=1e-3)
+    assert grey.novelty_threshold == pytest.approx(0.48)
+
+
+def test_older_version_promises_nothing(classifier: Classifier) -> None:
+    result = classifier.classify(plain((200, 0, 0)))
+
+    assert result.prediction_sets == {}
+    assert result.novelty is None
+    assert result.is_novel is None
+    assert answer_of(result) is None
+
+
+@pytest.mark.parametrize(
+    ("color", "answer"),
+    [
+        ((200, 0, 0), Answer(kind="one", labels=("red",), level=0.95)),
+        ((255, 200, 0), Answer(kind="several", labels=("red", "green"), level=0.95)),
+        ((90, 99, 90), Answer(kind="none", labels=("green", "blue", "red"), level=0.95)),
+    ],
+)
+def test_answer_names_one_class_several_or_none(
+    tmp_path: Path, color: tuple[int, ...], answer: Answer
+) -> None:
+    write_color_artifact(tmp_path / "v1", **HONEST)
+
+    assert answer_of(Classifier.load(tmp_path / "v1").classify(plain(color))) == answer
+
+
+def test_picture_is_novel_also_without_prediction_sets(tmp_path: Path) -> None:
+    write_color_artifact(tmp_path / "v1", files=HONEST["files"])
+    classifier = Classifier.load(tmp_path / "v1")
+
+    assert answer_of(classifier.classify(plain((9, 9, 9)))) == Answer(
+        kind="none", labels=(), level=None
+    )
+    assert answer_of(classifier.classify(plain((200, 0, 0)))) is None
+
+
+@pytest.mark.parametrize("novelty", [b"no archive", color_novelty(depth=4)])
+def test_novelty_that_does_not_fit_the_network_is_refused(tmp_path: Path, novelty: bytes) -> None:
+    error = refusal(tmp_path / "v1", color_network(), files={"novelty.npz": novelty})
+
+    assert error.code == "bad_novelty"
+    assert "novelty.npz" in error.message
 
 
 def test_network_without_an_activation_serves(tmp_path: Path) -> None:

@@ -1,0 +1,253 @@
+"""How little a picture resembles those a network learned from. NumPy only.
+
+A network answers with one of its classes whatever it is shown; its embedding tells more. The
+score is the Mahalanobis distance of the embedding, brought to length 1, to the nearest class
+mean, with one covariance for all classes (Lee, Lee, Lee, Shin: A Simple Unified Framework for
+Detecting Out-of-Distribution Samples, NeurIPS 2018, arXiv:1807.03888). Of the covariance only
+the widest axes are kept and the others share one variance (Tipping, Bishop: Probabilistic
+Principal Component Analysis, JRSS B 1999): a tenth of the size, and what lies off the axes
+counts, as in ViM (Wang, Li, Feng, Zhang, CVPR 2022, arXiv:2203.10807). Compared with others
+in `benchmarks/novelty.py`'s table; energy, maximum logit and raw lengths did far worse.
+"""
+
+import io
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from typing import Any, NoReturn, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.errors import ArtifactError
+
+REFUSED_SHARE = 0.05
+"""Share of known pictures that may be taken for novel."""
+
+MAX_AXES = 64
+MAX_DEPTH = 4096
+MAX_BYTES = 32 * 1024 * 1024  # a thousand classes at a depth of 4096 take 9 MB
+SHRINKAGE = 0.05  # towards the mean variance, for data sets with fewer pictures than axes
+
+Floats = npt.NDArray[np.float32]
+
+_DTYPES = {
+    "means": np.float16,
+    "axes": np.float16,
+    "variances": np.float32,
+    "rest_variance": np.float32,
+    "threshold": np.float32,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NoveltyModel:
+    """What the embeddings of known pictures look like.
+
+    Attributes:
+        means: float16 (classes, depth), of embeddings of length 1.
+        axes: float16 (depth, k), orthonormal: where embeddings of a class differ most.
+        variances: float32 (k,) above 0, along the axes.
+        rest_variance: above 0, along every other direction.
+        threshold: a larger score is novel; in the scores' unit, standard deviations.
+    """
+
+    means: npt.NDArray[np.float16]
+    axes: npt.NDArray[np.float16]
+    variances: Floats
+    rest_variance: float
+    threshold: float
+
+    @property
+    def depth(self) -> int:
+        """Length of the embeddings."""
+        return int(self.means.shape[1])
+
+    @classmethod
+    def fit(
+        cls,
+        train_embeddings: npt.ArrayLike,
+        train_truth: npt.ArrayLike,
+        validation_embeddings: npt.ArrayLike,
+    ) -> Self:
+        """Learn means and spread on training pictures and the threshold on validation ones.
+
+        The threshold leaves at most `REFUSED_SHARE` of the validation pictures above it.
+
+        Args:
+            train_embeddings: (n, depth), finite; depth up to `MAX_DEPTH`.
+            train_truth: (n,) whole numbers; every class up to the largest must occur.
+            validation_embeddings: (m, depth), finite, at least one.
+
+        Raises:
+            ValueError: anything else.
+        """
+        train, validation = _embeddings(train_embeddings), _embeddings(validation_embeddings)
+        truth = np.asarray(train_truth)
+        if validation.shape[1] != train.shape[1] or not 1 <= train.shape[1] <= MAX_DEPTH:
+            raise ValueError(
+                f"embeddings must have one depth of 1 to {MAX_DEPTH}, received "
+                f"{train.shape[1]} for training and {validation.shape[1]} for validation."
+            )
+        if truth.shape != train.shape[:1] or truth.dtype.kind not in "iu" or truth.min() < 0:
+            raise ValueError(
+                f"train_truth must be a class index for each of {len(train)} pictures, "
+                f"received {truth.dtype} {truth.shape}."
+            )
+        counts = np.bincount(truth)
+        if not counts.all():
+            raise ValueError("every class must have a training picture; one has none.")
+        known = _unit(train)
+        means = np.zeros((len(counts), known.shape[1]))
+        np.add.at(means, truth, known)
+        means /= counts[:, np.newaxis]
+        axes, variances, rest_variance = _spread(known - means[truth])
+        unfinished = cls(
+            means=means.astype(np.float16),
+            axes=axes.astype(np.float16),
+            variances=variances.astype(np.float32),
+            rest_variance=rest_variance,
+            threshold=0.0,
+        )
+        scores = np.sort(unfinished.score(validation))
+        kept = len(scores) - math.floor(len(scores) * REFUSED_SHARE)
+        return cls(
+            means=unfinished.means,
+            axes=unfinished.axes,
+            variances=unfinished.variances,
+            rest_variance=rest_variance,
+            threshold=float(scores[kept - 1]),
+        )
+
+    def score(self, embeddings: npt.ArrayLike) -> Floats:
+        """Return how strange pictures are: about 1 for a typical one, larger is stranger.
+
+        Args:
+            embeddings: (..., depth), finite.
+
+        Returns:
+            float32 (...): the distance in standard deviations, a dimension's on average.
+
+        Raises:
+            ValueError: another depth.
+        """
+        given = np.asarray(embeddings, np.float64)
+        if given.ndim < 1 or given.shape[-1] != self.depth:
+            raise ValueError(
+                f"embeddings must be (..., {self.depth}), received shape {given.shape}."
+            )
+        points, means = _unit(given), self.means.astype(np.float64)
+        axes = self.axes.astype(np.float64)
+        along = (points @ axes)[..., np.newaxis, :] - means @ axes
+        squared = along**2
+        whole = (
+            (points**2).sum(axis=-1)[..., np.newaxis]
+            - 2 * points @ means.T
+            + (means**2).sum(axis=-1)
+        )
+        rest = np.maximum(whole - squared.sum(axis=-1), 0.0)
+        distance = (squared / self.variances).sum(axis=-1) + rest / self.rest_variance
+        return np.asarray(np.sqrt(distance.min(axis=-1) / self.depth), np.float32)
+
+    def to_bytes(self) -> bytes:
+        """Return an .npz of 2 · depth · (classes + k) bytes and a little more."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {
+            name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()
+        }
+        np.savez(buffer, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ArtifactError: `bad_novelty` for anything else; nothing is unpickled.
+        """
+        arrays = _read_arrays(data)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        depth, k = shapes["axes"] if len(shapes["axes"]) == 2 else (0, 0)
+        if (
+            len(shapes["means"]) != 2
+            or not shapes["means"][0]
+            or shapes["means"][1] != depth
+            or not 1 <= depth <= MAX_DEPTH
+            or shapes["variances"] != (k,)
+            or shapes["rest_variance"] != ()
+            or shapes["threshold"] != ()
+        ):
+            _refuse(f"its arrays do not fit together: {shapes}")
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            _refuse("it holds NaN or infinity")
+        if (arrays["variances"] <= 0).any() or arrays["rest_variance"] <= 0:
+            _refuse("a variance is not above 0")
+        return cls(
+            means=arrays["means"],
+            axes=arrays["axes"],
+            variances=arrays["variances"],
+            rest_variance=float(arrays["rest_variance"]),
+            threshold=float(arrays["threshold"]),
+        )
+
+
+def _embeddings(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    given = np.asarray(values)
+    if given.ndim != 2 or not len(given) or given.dtype.kind not in "fiu":
+        raise ValueError(
+            "embeddings must be numbers (pictures, depth) with at least one picture, received "
+            f"{given.dtype} {given.shape}."
+        )
+    if not np.isfinite(given).all():
+        raise ValueError("embeddings must be finite; received NaN or infinity.")
+    return given.astype(np.float64)
+
+
+def _unit(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    lengths = np.linalg.norm(points, axis=-1, keepdims=True)
+    scaled: npt.NDArray[np.float64] = points / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
+
+
+def _spread(
+    deviations: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """Return axes (depth, k), the variances along them (k,) and that of every other direction."""
+    depth = deviations.shape[1]
+    values, vectors = np.linalg.eigh(deviations.T @ deviations / len(deviations))
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    k = min(MAX_AXES, depth - 1)
+    # Where no two embeddings of a class differ, any other direction is just as strange.
+    mean = max(float(values.mean()), 1e-9)
+    shrunk = (1 - SHRINKAGE) * values + SHRINKAGE * mean
+    return vectors[:, :k], shrunk[:k], float(np.float32(shrunk[k:].mean()))
+
+
+def _read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return exactly the arrays of a `NoveltyModel`, unpacked to `MAX_BYTES` at most."""
+    names = {f"{field.name}.npy" for field in fields(NoveltyModel)}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if {entry.filename for entry in archive.infolist()} != names:
+                _refuse(f"it must hold {', '.join(sorted(names))}")
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                _refuse(f"it is larger than {MAX_BYTES} bytes")
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in _DTYPES}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        _refuse(f"it is no .npz of numbers ({error})")
+    for name, array in arrays.items():
+        if array.dtype != _DTYPES[name]:
+            _refuse(f"{name} must be {np.dtype(_DTYPES[name])}, received {array.dtype}")
+    return arrays
+
+
+def _refuse(fault: str) -> NoReturn:
+    raise ArtifactError(
+        "bad_novelty",
+        f"novelty.npz of the model version cannot be used: {fault}. Restore the folder from a "
+        "backup or activate another version.",
+    )

@@ -1,0 +1,200 @@
+"""Novelty: strange embeddings score higher, few known ones are refused, files are read strictly."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.errors import ArtifactError
+from ml.novelty import MAX_DEPTH, NoveltyModel
+
+DEPTH = 24
+
+
+def known(n: int, seed: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return embeddings around one direction for each class, of any length, and the classes."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % classes
+    centres = np.random.default_rng(99).normal(size=(classes, DEPTH))
+    points = centres[truth] + 0.2 * rng.normal(size=(n, DEPTH))
+    return (points * rng.uniform(0.5, 2, (n, 1))).astype(np.float32), truth
+
+
+def fitted(seed: int = 0) -> NoveltyModel:
+    embeddings, truth = known(300, seed)
+    return NoveltyModel.fit(embeddings, truth, known(200, seed + 1)[0])
+
+
+def altered(**changes: object) -> bytes:
+    with np.load(io.BytesIO(fitted().to_bytes())) as file:
+        arrays = dict(file)
+    arrays |= {name: np.asarray(value) for name, value in changes.items() if value is not None}
+    for name, value in changes.items():
+        if value is None:
+            del arrays[name]
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def test_strange_pictures_score_higher_than_known_ones() -> None:
+    novelty = fitted()
+    strange = np.random.default_rng(5).normal(size=(200, DEPTH))
+
+    assert novelty.score(known(200, 7)[0]).max() < novelty.score(strange).min()
+    assert (novelty.score(strange) > novelty.threshold).all()
+
+
+@given(st.integers(0, 1000), st.integers(1, 120))
+def test_at_most_one_in_twenty_validation_pictures_is_refused(seed: int, n: int) -> None:
+    embeddings, truth = known(60, seed)
+    validation = known(n, seed + 1)[0]
+
+    novelty = NoveltyModel.fit(embeddings, truth, validation)
+
+    refused = int((novelty.score(validation) > novelty.threshold).sum())
+    assert refused <= 0.05 * n
+    assert refused == n // 20
+
+
+def test_typical_known_picture_scores_about_one() -> None:
+    assert np.median(fitted().score(known(500, 3)[0])) == pytest.approx(1, abs=0.2)
+
+
+@given(st.floats(0.01, 100))
+def test_length_of_an_embedding_does_not_matter(factor: float) -> None:
+    novelty = fitted()
+    embeddings = known(5, 3)[0]
+
+    assert novelty.score(embeddings * factor) == pytest.approx(novelty.score(embeddings), rel=1e-4)
+
+
+def test_one_embedding_scores_as_it_does_among_others() -> None:
+    novelty = fitted()
+    embeddings = known(6, 3)[0]
+
+    scores = novelty.score(embeddings)
+
+    assert scores.dtype == np.float32
+    assert scores.shape == (6,)
+    assert float(novelty.score(embeddings[2])) == pytest.approx(float(scores[2]), rel=1e-6)
+    assert novelty.score(embeddings.reshape(2, 3, DEPTH)) == pytest.approx(scores.reshape(2, 3))
+
+
+def test_distance_is_mahalanobis_where_all_axes_are_kept() -> None:
+    novelty = fitted()
+    point = known(1, 8)[0][0].astype(np.float64)
+    axes, means = novelty.axes.astype(np.float64), novelty.means.astype(np.float64)
+    covariance = axes @ np.diag(novelty.variances) @ axes.T
+    covariance += novelty.rest_variance * (np.eye(DEPTH) - axes @ axes.T)
+    away = point / np.linalg.norm(point) - means
+
+    distances = np.einsum("ci,ij,cj->c", away, np.linalg.inv(covariance), away)
+
+    expected = np.sqrt(distances.min() / DEPTH)
+    assert float(novelty.score(point)) == pytest.approx(expected, rel=0.01)
+
+
+def test_what_is_written_is_read_back_and_scores_alike() -> None:
+    novelty = fitted()
+    embeddings = known(50, 3)[0]
+
+    again = NoveltyModel.from_bytes(novelty.to_bytes())
+
+    assert again.threshold == novelty.threshold
+    assert (again.score(embeddings) == novelty.score(embeddings)).all()
+    assert again.to_bytes() == novelty.to_bytes()
+
+
+def test_file_of_a_large_network_is_small() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(200) % 12
+    novelty = NoveltyModel.fit(rng.normal(size=(200, 1280)), truth, rng.normal(size=(20, 1280)))
+
+    assert len(novelty.to_bytes()) < 250_000
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_few_numbers_and_identical_pictures_can_be_fitted(depth: int) -> None:
+    same = np.ones((6, depth))
+
+    novelty = NoveltyModel.fit(same, [0, 0, 0, 1, 1, 1], same)
+
+    assert np.isfinite(novelty.score(np.zeros(depth)))
+    assert novelty.score(np.ones(depth)) <= novelty.threshold
+    assert novelty.score(-np.ones(depth)) > novelty.threshold
+
+
+GOOD = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("train", "truth", "validation"),
+    [
+        ([], [], GOOD),
+        (GOOD, [0, 0], []),
+        (GOOD, [0], GOOD),
+        (GOOD, [0, 2], GOOD),
+        (GOOD, [0, -1], GOOD),
+        (GOOD, [0.0, 1.0], GOOD),
+        (GOOD, [0, 1], np.ones((2, 4))),
+        (GOOD * np.nan, [0, 1], GOOD),
+        (GOOD, [0, 1], GOOD * np.inf),
+        (np.ones((2, MAX_DEPTH + 1)), [0, 1], np.ones((1, MAX_DEPTH + 1))),
+        (np.ones(3), [0, 1, 2], GOOD),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(
+    train: np.ndarray, truth: list[int], validation: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match="must"):
+        NoveltyModel.fit(train, truth, validation)
+
+
+@pytest.mark.parametrize("shape", [(), (DEPTH + 1,), (2, 1)])
+def test_embedding_of_another_depth_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"{DEPTH}"):
+        fitted().score(np.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x03\x04 no zip",
+        fitted().to_bytes()[:-50],
+        altered(axes=None),
+        altered(more=1.0),
+        altered(means=np.zeros((3, 5), np.float16)),
+        altered(means=np.zeros((0, DEPTH), np.float16)),
+        altered(means=np.zeros((3, DEPTH), np.float32)),
+        altered(variances=np.ones(2, np.float32)),
+        altered(variances=np.zeros(DEPTH - 1, np.float32)),
+        altered(rest_variance=np.float32(0)),
+        altered(rest_variance=np.ones(1, np.float32)),
+        altered(threshold=np.float32("nan")),
+        altered(threshold="1"),
+        altered(threshold=np.array([{}], object)),
+    ],
+)
+def test_anything_else_in_the_file_is_refused(data: bytes) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        NoveltyModel.from_bytes(data)
+
+    assert caught.value.code == "bad_novelty"
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_damage_is_refused_or_does_no_harm(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = bytearray(fitted().to_bytes())
+    data[rng.integers(len(data))] ^= int(rng.integers(1, 256))
+
+    try:
+        novelty = NoveltyModel.from_bytes(bytes(data))
+    except ArtifactError as error:
+        assert error.code == "bad_novelty"
+    else:
+        assert np.isfinite(novelty.score(np.ones(DEPTH)))
