@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.evaluation import EvaluationReport
+from ml.learning_curve import LearningCurve
+from ml.reliability import ReliabilityBin
+from ml.significance import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +133,97 @@ def confusion_matrix(report: EvaluationReport) -> bytes:
                     linespacing=1.1,
                     color="white" if shares[row, column] > 0.3 else "#1a1a1a",
                 )
+    return _png(figure)
+
+
+def reliability_diagram(bins: Sequence[ReliabilityBin]) -> bytes:
+    """Return a PNG of the share right against confidence, with the pictures of each bin below.
+
+    Probabilities that can be believed lie on the diagonal. Bars are Wilson's 95 % intervals.
+    """
+    figure = _figure(5.4, 5.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    filled = [one for one in bins if one.n]
+    confidence = np.array([one.confidence for one in filled])
+    accuracy = np.array([one.accuracy for one in filled])
+    bounds = np.array([wilson_interval(round(one.accuracy * one.n), one.n) for one in filled])
+    upper.plot((0, 1), (0, 1), color=_NEUTRAL, linestyle="--", linewidth=1, label="as it should be")
+    upper.errorbar(
+        confidence,
+        accuracy,
+        yerr=np.clip([accuracy - bounds[:, 0], bounds[:, 1] - accuracy], 0, None),
+        color=_TRAIN,
+        ecolor="#9ecae1",
+        elinewidth=3,
+        marker="o",
+        markersize=6,
+        linewidth=1.8,
+        label="measured",
+    )
+    upper.set(xlim=(0, 1.02), ylim=(0, 1.04), ylabel="share right")
+    upper.set_title("Reliability", loc="left", fontweight="bold")
+    upper.legend(frameon=False, loc="upper left")
+    lower.bar(
+        [one.low for one in bins],
+        [one.n for one in bins],
+        width=[0.92 * (one.high - one.low) for one in bins],
+        align="edge",
+        color=_TRAIN,
+    )
+    lower.set(xlabel="probability of the first label", ylabel="pictures")
+    lower.yaxis.get_major_locator().set_params(integer=True, nbins=3, min_n_ticks=1)
+    for axes in (upper, lower):
+        _plain(axes)
+        axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+    upper.yaxis.set_major_formatter(_percent_formatter())
+    lower.xaxis.set_major_formatter(_percent_formatter())
+    return _png(figure)
+
+
+def learning_curve_figure(curve: LearningCurve) -> bytes:
+    """Return a PNG of accuracy by training pictures, carried on to twice as many."""
+    axes = (figure := _figure(6.6, 4)).subplots()
+    sizes = np.array([point.pictures for point in curve.points], np.float64)
+    accuracy = np.array([point.accuracy for point in curve.points])
+    bounds = np.array([point.interval for point in curve.points])
+    doubled = 2 * curve.pictures
+    smooth = np.geomspace(sizes[0], doubled, 100)
+    law = [curve.predicted(size) for size in smooth]
+    axes.plot(smooth, law, color=_NEUTRAL, linestyle="--", linewidth=1.2, label="law fitted to it")
+    axes.errorbar(
+        sizes,
+        accuracy,
+        yerr=np.clip([accuracy - bounds[:, 0], bounds[:, 1] - accuracy], 0, None),
+        color=_TRAIN,
+        ecolor="#9ecae1",
+        elinewidth=3,
+        marker="o",
+        markersize=5,
+        linewidth=1.8,
+        label="refitted head",
+    )
+    axes.errorbar(
+        [doubled],
+        [curve.predicted(doubled)],
+        yerr=np.abs(np.subtract(curve.gain_interval, curve.gain))[:, np.newaxis],
+        color=_VALIDATION,
+        marker="D",
+        markersize=7,
+        linestyle="none",
+        capsize=4,
+        label=f"twice the pictures: {100 * curve.gain:+.1f} points",
+    )
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda size, _: f"{size:,.0f}")
+    axes.set_xticks([*sizes[:: 2 if len(sizes) > 4 else 1], doubled])
+    axes.minorticks_off()
+    axes.yaxis.set_major_formatter(_percent_formatter())
+    axes.set(xlabel="training pictures", ylabel="validation accuracy")
+    axes.set_title("Would more pictures help?", loc="left", fontweight="bold")
+    axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+    axes.legend(frameon=False, loc="lower right")
+    _plain(axes)
     return _png(figure)
 
 
