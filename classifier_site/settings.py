@@ -27,6 +27,7 @@ CACHE_DIR = DATA_DIR / "cache"
 MEDIA_ROOT = DATA_DIR / "media"
 STATIC_ROOT = DATA_DIR / "static"
 PRETRAINED_DIR = BASE_DIR / "ml" / "pretrained"
+DATASETS_URL = env.text("DATASETS_URL")
 
 # Limits and the server
 
@@ -209,4 +210,6 @@ LOGGING = {
 
 if len(SECRET_KEY) < MINIMUM_LENGTH:
     raise env.refusal("SECRET_KEY", f"at least {MINIMUM_LENGTH} characters", secret=True)
+if DATASETS_URL and not DATASETS_URL.startswith(("http://", "https://")):
+    raise env.refusal("DATASETS_URL", "an address that begins with http:// or https://")
 env.refuse_unknown()

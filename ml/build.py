@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self
 
 from ml.candidate import make_candidate
 from ml.dataset import Dataset, LabelledFile, Split, load_dataset, read_known_splits
+from ml.downloads import fetch_sources
 from ml.errors import LacewingError, TrainingError
 from ml.evaluation import format_results
 from ml.pipeline import cache_pictures
@@ -36,6 +37,9 @@ class BuildSpec:
     """Folder of this training: plan, checkpoint, features."""
     cache_dir: Path
     sources: list[Path]
+    """Also names of public sets, as `ml.named_sets.located` returns them."""
+    datasets_url: str = ""
+    """Server to fetch named sets from instead of their origins."""
     reviewed: list[LabelledFile] = field(default_factory=list)
     known_splits: list[Path] = field(default_factory=list)
     """`examples.csv.gz` of earlier versions, oldest first."""
@@ -104,7 +108,7 @@ def build(spec: BuildSpec) -> None:
 def read_pictures(spec: BuildSpec) -> Dataset:
     """Load the data set that the spec names, and print what is remarkable about it."""
     dataset = load_dataset(
-        spec.sources,
+        fetch_sources(spec.sources, cache_dir=spec.cache_dir, mirror=spec.datasets_url),
         unpack_dir=spec.cache_dir / "unpacked",
         reviewed=spec.reviewed,
         known_splits=_known_splits(spec),

@@ -11,14 +11,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from django.conf import settings
 
 from ml.artifact import read_artifact
+from ml.contenders import Contender
 from ml.errors import TrainingError
+from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
+from ml.named_sets import located
 from recognition import services
 from recognition.models import ModelVersion, Prediction, Recognizer
 
@@ -49,6 +52,16 @@ class RetrainRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRequest(RetrainRequest):
+    """What a person asks of a comparison; the options hold for all that is compared."""
+
+    contenders: Sequence[Contender]
+    """Empty only to resume."""
+    seeds: int = 1
+    """How many trainings of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainOutcome:
     """The new version, and what became of it."""
 
@@ -73,13 +86,38 @@ def retrain(request: RetrainRequest) -> RetrainOutcome:
         ValidationError: the slug cannot be a recognizer's address.
         ArtifactError: the finished version does not verify.
     """
+    return _make_version(request, "ml.build", request.slug)
+
+
+def compare(request: CompareRequest) -> RetrainOutcome:
+    """Train several candidates and take in the one that does best on validation.
+
+    On the same terms as `retrain`, and with the same errors. `resume` trains no candidate again
+    that was done. The next training is asked for what was chosen.
+    """
+    # No slug has a full stop in it: this is nobody else's workspace.
+    workspace_name = f"{request.slug}.compare"
+    if request.resume and request.contenders:
+        begun = _resumed(Path(settings.TRAINING_DIR) / workspace_name)["contenders"]
+        if begun != [asdict(contender) for contender in request.contenders]:
+            written = " ".join(str(Contender(**contender)) for contender in begun)
+            raise TrainingError(
+                "other_contenders",
+                f"What was interrupted is a comparison of {written}. Name the same to go on, or "
+                "run again without --resume.",
+            )
+    return _make_version(request, "ml.compare", workspace_name)
+
+
+def _make_version(request: RetrainRequest, module: str, workspace_name: str) -> RetrainOutcome:
+    """Run the module in a child that makes a version; take it in."""
     recognizer = Recognizer.objects.filter(slug=request.slug).first()
     if recognizer is None:
         recognizer = Recognizer(
             slug=request.slug, name=request.name or request.slug.replace("-", " ").capitalize()
         )
         recognizer.full_clean()
-    workspace = Path(settings.TRAINING_DIR) / recognizer.slug
+    workspace = Path(settings.TRAINING_DIR) / workspace_name
     workspace.mkdir(parents=True, exist_ok=True)
     spec = _resumed(workspace) if request.resume else _new_spec(recognizer, request, workspace)
     incumbent = recognizer.active_version() if recognizer.pk else None
@@ -91,7 +129,7 @@ def retrain(request: RetrainRequest) -> RetrainOutcome:
     shutil.rmtree(output, ignore_errors=True)
     spec_path = workspace / "spec.json"
     spec_path.write_text(json.dumps(spec, indent=2))
-    _run_build(spec_path)
+    _run_child(module, spec_path)
     outcome = _take_in(recognizer, spec, output, incumbent, request.activate)
     shutil.rmtree(workspace)
     return outcome
@@ -99,7 +137,7 @@ def retrain(request: RetrainRequest) -> RetrainOutcome:
 
 def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) -> dict[str, Any]:
     """Return the specification that `ml.build.BuildSpec` reads."""
-    sources = [str(path.resolve()) for path in request.sources] or recognizer.data_sources
+    sources = [str(located(source)) for source in request.sources] or recognizer.data_sources
     reviewed = Prediction.objects.filter(recognizer=recognizer).reviewed() if recognizer.pk else []
     if not sources and not reviewed:
         raise TrainingError(
@@ -108,13 +146,20 @@ def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) 
             "that holds a folder of pictures for every class.",
         )
     versions = recognizer.versions.order_by("number") if recognizer.pk else []
-    asked = {key: value for key, value in request.options.items() if value is not None}
+    options = _remembered(recognizer)
+    more: dict[str, Any] = {}
+    if isinstance(request, CompareRequest):
+        # What else was asked last time was asked of one architecture.
+        options = {key: value for key, value in options.items() if key == "pictures"}
+        more = {"contenders": list(map(asdict, request.contenders)), "seeds": request.seeds}
+    options |= {key: value for key, value in request.options.items() if value is not None}
     return {
         "name": request.name or recognizer.name,
         "output": str(workspace / "version"),
         "workspace": str(workspace),
         "cache_dir": str(settings.CACHE_DIR),
         "sources": sources,
+        "datasets_url": settings.DATASETS_URL,
         "reviewed": [
             {
                 "path": str(prediction.picture_path),
@@ -128,9 +173,10 @@ def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) 
             for version in versions
             if (path := version.path / "examples.csv.gz").is_file()
         ],
-        "options": _remembered(recognizer) | asked,
+        "options": options,
         "serving_only": request.serving_only,
         "notes": list(request.notes),
+        **more,
     }
 
 
@@ -160,19 +206,19 @@ def _resumed(workspace: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise TrainingError(
             "nothing_to_resume",
-            f'There is no interrupted training of "{workspace.name}" to resume. Run again '
+            f'There is no interrupted training of "{workspace.stem}" to resume. Run again '
             "without --resume.",
         ) from None
     return spec
 
 
-def _run_build(spec_path: Path) -> None:
-    """Run `ml.build` in a child that ends when this process does.
+def _run_child(module: str, spec_path: Path) -> None:
+    """Run a module of `ml` in a child that ends when this process does.
 
     The child is its own session: Ctrl-C reaches this process alone, which passes it on once.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", "ml.build", str(spec_path)],
+        [sys.executable, "-m", module, str(spec_path)],
         cwd=settings.BASE_DIR,
         env=os.environ | CHILD_ENVIRONMENT,
         stdin=subprocess.PIPE,
@@ -212,7 +258,7 @@ def _take_in(
     """Register the finished version, and activate it if the gate or the person says so."""
     report = json.loads((output / "report.json").read_text())
     recognizer.data_sources = spec["sources"]
-    recognizer.training_options = spec["options"]
+    recognizer.training_options = spec["options"] | _chosen_options(output)
     recognizer.save()
     version = services.register_version(recognizer, output, metrics=services.read_metrics(output))
     activated, reasons = gate(report["comparison"], incumbent, activate)
@@ -223,6 +269,19 @@ def _take_in(
         version.activation_note = note
         version.save(update_fields=["activation_note"])
     return RetrainOutcome(version=version, activated=activated, reasons=reasons)
+
+
+def _chosen_options(output: Path) -> dict[str, Any]:
+    """Return what a comparison chose, as options of a training; nothing for any other version."""
+    try:
+        board = Leaderboard.from_dict(json.loads((output / LEADERBOARD_NAME).read_bytes()))
+    except FileNotFoundError:
+        return {}
+    contender = board.chosen.contender
+    return contender.options | {
+        "architecture": contender.architecture,
+        "seed": board.chosen_seed,
+    }
 
 
 def gate(
