@@ -53,6 +53,11 @@ class LeaderboardRow:
         return wilson_interval(round(self.accuracy * self.n), self.n)
 
     @property
+    def millions(self) -> float:
+        """Multiply-adds for one picture, in millions."""
+        return self.macs / 1e6
+
+    @property
     def best_run(self) -> int:
         """Position of the seed that did best, the first of equals."""
         return self.correct.index(max(self.correct))
@@ -122,6 +127,11 @@ class Leaderboard:
         """Wilson interval of the test accuracy at 95 %."""
         return wilson_interval(self.test_correct, self.test_n)
 
+    @property
+    def optimism_points(self) -> float:
+        """The optimism in percentage points."""
+        return self.optimism * 100
+
     def to_dict(self) -> dict[str, Any]:
         """Return what stands in `leaderboard.json`."""
         return dataclasses.asdict(self)
@@ -169,10 +179,17 @@ class Leaderboard:
             f"Chosen on {self.chosen.n} validation pictures: {self.chosen.contender}{seed}.",
             f"Test, looked at once: {_percent(self.test_accuracy)} of {self.test_n} pictures "
             f"(95 % interval {_percent(low)} to {_percent(high)}).",
-            f"Choosing the best of {self.n_networks} networks on the same validation pictures "
-            f"flatters its validation accuracy by about {self.optimism * 100:.1f} points; "
-            "the test accuracy is free of that.",
+            self._luck(),
         ]
+
+    def _luck(self) -> str:
+        if self.n_networks == 1:
+            return "Only one network could be trained, so luck had no part in the choice."
+        return (
+            f"Choosing the best of {self.n_networks} networks on the same validation pictures "
+            f"flatters its validation accuracy by about {self.optimism_points:.1f} points; "
+            "the test accuracy is free of that."
+        )
 
 
 def ranked(rows: Sequence[LeaderboardRow]) -> tuple[LeaderboardRow, ...]:
@@ -254,7 +271,7 @@ def _cells(row: LeaderboardRow) -> tuple[str, ...]:
         _percent(row.accuracy),
         f"{_percent(low)} to {_percent(high)}",
         f"{row.parameters:,}",
-        f"{row.macs / 1e6:,.2f} M",
+        f"{row.millions:,.2f} M",
         f"{row.file_bytes / 1e6:.2f} MB",
         f"{row.ms_an_image:.2f}",
         f"{row.training_s:.0f} s",

@@ -5,6 +5,7 @@ from django.urls import include, path
 from recognition import views
 from recognition.api import api
 from recognition.health import healthz, readyz
+from recognition.leaderboards import leaderboard
 
 pages = [
     path("", views.home, name="home"),
@@ -17,6 +18,7 @@ pages = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("<slug:slug>/", views.recognizer, name="recognizer"),
+    path("<slug:slug>/leaderboard/", leaderboard, name="leaderboard"),
 ]
 
 urlpatterns = [

@@ -26,6 +26,7 @@ from recognition.errors import (
     wants_json,
 )
 from recognition.forms import DEFAULT_TOP_K, read_top_k
+from recognition.leaderboards import has_leaderboard
 from recognition.limits import read_upload
 from recognition.models import ModelVersion, Prediction, Recognizer
 from recognition.visitors import ensure_visitor_id, visitor_id_of
@@ -73,7 +74,8 @@ def recognizer(request: HttpRequest, slug: str) -> HttpResponse:
 
     Models: `Recognizer`, its active `ModelVersion`, `Prediction`.
     Templates: `recognition/recognizer.html`, `recognition/_upload_result.html`.
-    Context: `recognizer`, `version` (or None), `api_url`, `upload_limits`, `error` (or None).
+    Context: `recognizer`, `version` (or None), `api_url`, `upload_limits`,
+    `has_leaderboard`, `error` (or None).
     """
     chosen = get_object_or_404(Recognizer, slug=slug)
     if request.method != "POST":
@@ -105,6 +107,7 @@ def _recognizer_page(
         "version": chosen.active_version(),
         "api_url": request.build_absolute_uri(reverse("api:create_prediction", args=[chosen.slug])),
         "upload_limits": _upload_limits(),
+        "has_leaderboard": has_leaderboard(chosen),
         "error": error,
     }
     response = render(

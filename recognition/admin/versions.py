@@ -18,6 +18,7 @@ from recognition.admin import formats
 from recognition.admin.base import ReadOnlyAdmin, admin_link
 from recognition.admin.folders import FIGURES, read_folder
 from recognition.admin.forms import ActivationForm
+from recognition.leaderboards import read_leaderboard
 from recognition.models import ModelVersion
 
 
@@ -127,6 +128,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "metric_rows": formats.metric_rows([version]),
             "class_rows": formats.class_rows(version.metrics),
             "folder": read_folder(version),
+            "has_leaderboard": read_leaderboard(version) is not None,
             "earlier": services.rollback_target(version) if version.is_active else None,
             "may_activate": self.has_activate_permission(request),
         }

@@ -111,11 +111,11 @@ def test_a_shipped_version_is_retrained_as_what_it_is(
     services.register_shipped()
     asked: dict[str, Any] = {}
 
-    def read_only(spec_path: Path) -> None:
+    def read_only(module: str, spec_path: Path) -> None:
         asked.update(json.loads(spec_path.read_text()))
         raise tasks.TrainingStoppedError("training_stopped", "Read.")
 
-    monkeypatch.setattr(tasks, "_run_build", read_only)
+    monkeypatch.setattr(tasks, "_run_child", read_only)
     with pytest.raises(CommandError, match="Read"):
         retrain("digits", "--data", colors, "--seed", 3)
     assert asked["options"] == {
