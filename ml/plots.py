@@ -162,7 +162,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> bytes:
     )
     upper.set(xlim=(0, 1.02), ylim=(0, 1.04), ylabel="share right")
     upper.set_title("Reliability", loc="left", fontweight="bold")
-    upper.legend(frameon=False, loc="upper left")
+    upper.legend(frameon=False, loc="lower right")
     lower.bar(
         [one.low for one in bins],
         [one.n for one in bins],
@@ -191,17 +191,9 @@ def learning_curve_figure(curve: LearningCurve) -> bytes:
     smooth = np.geomspace(sizes[0], doubled, 100)
     law = [curve.predicted(size) for size in smooth]
     axes.plot(smooth, law, color=_NEUTRAL, linestyle="--", linewidth=1.2, label="law fitted to it")
-    axes.errorbar(
-        sizes,
-        accuracy,
-        yerr=np.clip([accuracy - bounds[:, 0], bounds[:, 1] - accuracy], 0, None),
-        color=_TRAIN,
-        ecolor="#9ecae1",
-        elinewidth=3,
-        marker="o",
-        markersize=5,
-        linewidth=1.8,
-        label="refitted head",
+    axes.fill_between(sizes, bounds[:, 0], bounds[:, 1], color="#d6e6f2", linewidth=0)
+    axes.plot(
+        sizes, accuracy, color=_TRAIN, marker="o", markersize=5, linewidth=1.8, label="measured"
     )
     axes.errorbar(
         [doubled],
