@@ -5,18 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from ml.augmentation import NO_AUGMENTATION, PHOTOS, Augmentation
 from ml.dataset import load_dataset, read_pixels
 from ml.errors import ImageError
 from ml.pipeline import (
     KEPT_CACHES,
-    NO_AUGMENTATION,
-    PHOTOS,
-    Augmentation,
-    augment,
     cache_pictures,
     class_weights,
     training_batches,
@@ -118,39 +112,3 @@ def test_truth_and_weights_travel_with_their_picture() -> None:
         expected = [by_bytes[image.tobytes()] for image in images.numpy()]
         assert one_hot.numpy().argmax(axis=1).tolist() == expected
         assert weight.numpy().tolist() == weights[expected].tolist()
-
-
-def test_no_augmentation_changes_nothing() -> None:
-    pictures, _ = colored_pictures(4, 17)
-    moved = augment(tf.constant(pictures), NO_AUGMENTATION, tf.constant([0, 0], tf.int64))
-    np.testing.assert_array_equal(moved, pictures)
-
-
-def test_mirror_alone_gives_the_picture_or_its_mirror_image() -> None:
-    pictures, _ = colored_pictures(8, 16)
-    moved = augment(
-        tf.constant(pictures), Augmentation(mirror=True), tf.constant([1, 2], tf.int64)
-    ).numpy()
-    kept = (moved == pictures).all(axis=(1, 2, 3))
-    mirrored = (moved == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert (kept | mirrored).all()
-    assert kept.any()
-    assert mirrored.any()
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    st.builds(
-        Augmentation,
-        rotation_rad=st.floats(0, 1),
-        shear_rad=st.floats(0, 0.5),
-        zoom=st.floats(0, 0.5),
-        shift=st.floats(0, 0.5),
-        mirror=st.booleans(),
-    ),
-    st.integers(0, 2**40),
-)
-def test_moving_a_picture_of_one_colour_leaves_it_so(augmentation: Augmentation, key: int) -> None:
-    plain = np.full((3, 12, 20, 3), (10, 128, 250), np.uint8)
-    moved = augment(tf.constant(plain), augmentation, tf.constant([key, 1], tf.int64))
-    np.testing.assert_array_equal(moved, plain)

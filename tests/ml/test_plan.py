@@ -77,11 +77,61 @@ def test_little_data_still_makes_many_steps(small: Dataset) -> None:
     assert make_plan(small, TrainingOptions()).config.batch_size == 8
 
 
+def test_a_quick_training_is_one_epoch_or_a_head_on_smaller_pictures(
+    small: Dataset, photos: Dataset
+) -> None:
+    assert make_plan(small, TrainingOptions(quick=True)).config.epochs == 1
+    plan = make_plan(photos, TrainingOptions(quick=True))
+    assert (plan.config.epochs, plan.preprocessing.width_px) == (0, 160)
+
+
+def test_simple_networks_are_not_augmented_unless_asked(small: Dataset) -> None:
+    plan = make_plan(small, TrainingOptions(architecture="linear"))
+    assert plan.config.augmentation == "none"
+    asked = make_plan(small, TrainingOptions(architecture="linear", augmentation="light"))
+    assert asked.config.augmentation == "drawings_light"
+
+
+def test_the_rate_follows_the_batch(small: Dataset) -> None:
+    rates = [
+        make_plan(small, TrainingOptions(batch_size=size)).config.learning_rate for size in (2, 4)
+    ]
+    assert rates[1] == pytest.approx(2 * rates[0])
+
+
+def test_recipe_and_shape_are_as_asked(small: Dataset) -> None:
+    options = TrainingOptions(
+        architecture="cnn", depth=3, width=12, loss="hinge", optimizer="muon", mix="mixup",
+        schedule="cosine", learning_rate=0.02, weight_decay=0.1, label_smoothing=0.0, l2=1e-4,
+        ema=0.99, patience=3, augmentation="strong",
+    )  # fmt: skip
+    plan = make_plan(small, options)
+    config = plan.config
+    assert config.options == {"depth": 3, "width": 12}
+    assert (config.loss, config.optimizer, config.mix) == ("hinge", "muon", "mixup")
+    assert (config.schedule, config.learning_rate, config.weight_decay) == ("cosine", 0.02, 0.1)
+    assert (config.label_smoothing, config.l2, config.ema, config.patience) == (0.0, 1e-4, 0.99, 3)
+    assert config.augmentation == "drawings_strong"
+    assert "depth 3, width 12" in plan.lines()[0]
+
+
+def test_three_lines_say_what_was_chosen_and_why(photos: Dataset) -> None:
+    network, training, augmentation = make_plan(photos, TrainingOptions()).lines()
+    assert "mobilenet_v2" in network
+    assert "because the pictures are photographs (300 px)" in network
+    assert "new head" in training
+    assert augmentation == "Augmentation: photos."
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [
         (TrainingOptions(architecture="resnet_9000"), "unknown_architecture"),
         (TrainingOptions(pictures="paintings"), "bad_pictures"),
+        (TrainingOptions(augmentation="wild"), "bad_augmentation"),
+        (TrainingOptions(architecture="linear", layers=(5,)), "unknown_option"),
+        (TrainingOptions(depth=0), "bad_depth"),
+        (TrainingOptions(optimizer="adam_smith"), "bad_optimizer"),
         (TrainingOptions(architecture="mobilenet_v2", weights="/no.weights.h5"), "bad_weights"),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,6 @@ import pytest
 
 from ml.checkpoint import CheckpointStore, Progress
 from ml.config import TrainingConfig
-from ml.optimizers import TriangularRate
 from ml.precision import cpu_flags, fastest_policy
 from ml.training import train
 from tests.ml.training_pictures import training_data
@@ -175,10 +175,55 @@ def test_sigkill_loses_at_most_one_epoch(tmp_path: Path) -> None:
     assert len(history) == reached + 1
 
 
-def test_rate_climbs_to_its_peak_and_falls_to_near_zero() -> None:
-    rate = TriangularRate(0.3, 100)
-    values = [float(rate(step)) for step in (0, 20, 60, 100)]
-    np.testing.assert_allclose(values, [0.03, 0.3, 0.15075, 0.0015], rtol=1e-4)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "muon", "learning_rate": 0.01},
+        {"optimizer": "adamw", "schedule": "cosine", "learning_rate": 0.003},
+        {"loss": "hinge", "learning_rate": 0.03},
+        {"loss": "mse"},
+        {"mix": "cutmix"},
+        {"l2": 1e-4, "schedule": "constant", "learning_rate": 0.03},
+        {"batch_size": 1, "learning_rate": 0.01},
+        {"batch_size": 10_000, "epochs": 20},
+        {"ema": 0.5},
+    ],
+    ids=str,
+)
+def test_every_way_of_training_learns_three_colours(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = replace(CONFIG, augmentation="none", epochs=6)
+    trained = train(
+        training_data(16, 16), replace(config, **changes), workspace=tmp_path, progress=False
+    )
+    assert max(float(row["val_accuracy"]) for row in trained.history) > 0.9
+
+
+def test_the_whole_set_can_be_one_batch(tmp_path: Path) -> None:
+    config = replace(CONFIG, batch_size=10_000, epochs=1)
+    assert len(run(config, tmp_path)) == 1
+
+
+def test_the_mean_of_the_weights_is_judged_and_kept_while_training_goes_on(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoint.npz")
+    config = replace(CONFIG, ema=0.9, augmentation="none")
+    trained = train(training_data(16, 16), config, workspace=tmp_path, progress=False)
+    progress = store.load()
+    assert progress is not None
+    differences = [
+        float(np.abs(raw - mean).max())
+        for raw, mean in zip(progress.weights, progress.best_weights, strict=True)
+    ]
+    assert max(differences) > 1e-4
+    for kept, mean in zip(trained.network.get_weights(), progress.best_weights, strict=True):
+        np.testing.assert_array_equal(kept, mean)
+
+
+def test_training_stops_when_patience_runs_out(tmp_path: Path) -> None:
+    config = replace(CONFIG, epochs=50, patience=2, learning_rate=1e-6, schedule="constant")
+    history = run(config, tmp_path)
+    assert 3 <= len(history) < 20
 
 
 @pytest.mark.parametrize(

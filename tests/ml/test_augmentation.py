@@ -1,0 +1,139 @@
+"""Moving and mixing training pictures: what changes, and what must not."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml.augmentation import (
+    AUGMENTATIONS,
+    NO_AUGMENTATION,
+    PHOTOS,
+    Augmentation,
+    augment,
+    augmentation_named,
+    mirror_changes_meaning,
+    mix_pictures,
+)
+from tests.ml.training_pictures import colored_pictures
+
+KEY = tf.constant([3, 9], tf.int64)
+
+
+def test_no_augmentation_changes_nothing() -> None:
+    pictures, _ = colored_pictures(4, 17)
+    moved = augment(tf.constant(pictures), NO_AUGMENTATION, tf.constant([0, 0], tf.int64))
+    np.testing.assert_array_equal(moved, pictures)
+
+
+def test_mirror_alone_gives_the_picture_or_its_mirror_image() -> None:
+    pictures, _ = colored_pictures(8, 16)
+    moved = augment(
+        tf.constant(pictures), Augmentation(mirror=True), tf.constant([1, 2], tf.int64)
+    ).numpy()
+    kept = (moved == pictures).all(axis=(1, 2, 3))
+    mirrored = (moved == pictures[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (kept | mirrored).all()
+    assert kept.any()
+    assert mirrored.any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.builds(
+        Augmentation,
+        rotation_rad=st.floats(0, 1),
+        shear_rad=st.floats(0, 0.5),
+        zoom=st.floats(0, 0.5),
+        shift=st.floats(0, 0.5),
+        mirror=st.booleans(),
+        thickness=st.floats(0, 1),
+    ),
+    st.integers(0, 2**40),
+)
+def test_moving_a_picture_of_one_colour_leaves_it_so(augmentation: Augmentation, key: int) -> None:
+    plain = np.full((3, 12, 20, 3), (10, 128, 250), np.uint8)
+    moved = augment(tf.constant(plain), augmentation, tf.constant([key, 1], tf.int64))
+    np.testing.assert_array_equal(moved, plain)
+
+
+def test_strokes_grow_and_shrink_and_keep_their_middle() -> None:
+    stroke = np.zeros((32, 15, 15, 1), np.uint8)
+    stroke[:, :, 6:9] = 250
+    moved = augment(tf.constant(stroke), Augmentation(thickness=1.0), KEY).numpy()
+    ink = moved[:, 7, :, 0].astype(float).sum(axis=1) / 250
+    assert ink.min() < 2.5
+    assert ink.max() > 3.5
+    assert (ink > 1).all()
+    assert (ink < 5).all()
+    np.testing.assert_array_equal(moved[:, 7, 7, 0], 250)
+
+
+def test_mixing_nothing_changes_nothing() -> None:
+    pictures, truth = colored_pictures(4, 8)
+    shares, weights = np.eye(3, dtype=np.float32)[truth], np.ones(len(truth), np.float32)
+    mixed = mix_pictures(tf.constant(pictures), shares, weights, "none", KEY)
+    for before, after in zip((pictures, shares, weights), mixed, strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("key", range(5))
+def test_mixup_blends_pictures_and_labels_in_the_same_shares(key: int) -> None:
+    levels = np.array([0, 100, 200], np.uint8)
+    pictures = np.broadcast_to(levels[:, None, None, None], (3, 6, 6, 1)).copy()
+    shares = np.eye(3, dtype=np.float32)
+    images, truth, _ = mix_pictures(
+        tf.constant(pictures), shares, np.ones(3, np.float32), "mixup", tf.constant([key, 1])
+    )
+    np.testing.assert_allclose(truth.numpy().sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        images.numpy()[:, 0, 0, 0], truth.numpy() @ levels.astype(np.float32), atol=0.51
+    )
+
+
+@pytest.mark.parametrize("key", range(5))
+def test_cutmix_shares_are_the_areas_of_the_two_pictures(key: int) -> None:
+    levels = np.array([0, 100, 200], np.uint8)
+    pictures = np.broadcast_to(levels[:, None, None, None], (3, 10, 14, 1)).copy()
+    images, truth, _ = mix_pictures(
+        tf.constant(pictures),
+        np.eye(3, dtype=np.float32),
+        np.ones(3, np.float32),
+        "cutmix",
+        tf.constant([key, 1]),
+    )
+    for picture, shares in zip(images.numpy(), truth.numpy(), strict=True):
+        for level, share in zip(levels, shares, strict=True):
+            assert np.mean(picture == level) == pytest.approx(share, abs=1e-6)
+
+
+def test_a_mix_depends_on_its_key_alone() -> None:
+    pictures, truth = colored_pictures(4, 8)
+    shares, weights = np.eye(3, dtype=np.float32)[truth], np.ones(len(truth), np.float32)
+    first, second = (
+        mix_pictures(tf.constant(pictures), shares, weights, "cutmix", KEY) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes"),
+    [
+        (("0", "1", "17"), True),
+        (("A", "b", "ß"), True),
+        (("turn left", "turn-right"), True),
+        (("ants", "bees"), False),
+        (("bright", "cleft"), False),
+        (("7", "seven"), False),
+    ],
+)
+def test_signs_and_sides_are_never_mirrored(labels: tuple[str, ...], *, changes: bool) -> None:
+    assert mirror_changes_meaning(labels) is changes
+    assert augmentation_named("photos", mirror=not changes).mirror is not changes
+
+
+def test_drawings_are_never_mirrored() -> None:
+    assert not any(a.mirror for name, a in AUGMENTATIONS.items() if name.startswith("drawings"))
+    assert PHOTOS.mirror
