@@ -13,6 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,8 @@ def _download(named_set: NamedSet, file: str, folder: Path, mirror: str) -> Path
         (folder / file).unlink(missing_ok=True)
         raise _bad_download(named_set, f"{url} has another content than is known") from error
     except Exception as error:  # Keras raises bare Exception where the server fails
+        if isinstance(error.__context__, HTTPError):
+            error.__context__.close()
         raise DatasetError(
             "no_download",
             f"The data set {named_set.name!r} cannot be fetched ({error}). Check the connection to "
