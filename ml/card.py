@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ml.artifact import ArtifactMetadata
 from ml.evaluation import EvaluationReport
+from ml.findings import ReportContents, phases
 from ml.preprocessing import Preprocessing
 
 CONFUSIONS_SHOWN = 10
@@ -25,6 +26,7 @@ def model_card(
     health_lines: Sequence[str],
     history: Sequence[Mapping[str, float | str]],
     notes: Sequence[str] = (),
+    findings: ReportContents | None = None,
 ) -> str:
     """Return the card in Markdown.
 
@@ -34,13 +36,14 @@ def model_card(
         health_lines: findings about the pictures, one line each.
         history: one row an epoch, as `ml.plots.training_curves` takes them.
         notes: what else must be known of this recognizer, as its limits.
+        findings: what the report tells of sets, novelty, labels and more pictures.
     """
     sections = [
         _heading(metadata, report),
         _use(metadata),
-        _measurements(report),
-        _limits(report, notes),
-        _pictures(metadata, health_lines),
+        _measurements(report, findings),
+        _limits(report, notes, findings),
+        [*_pictures(metadata, health_lines), *_prospects(findings)],
         _making(metadata, history),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
@@ -65,10 +68,22 @@ def _use(metadata: ArtifactMetadata) -> list[str]:
         "",
         f"- **Classes:** {', '.join(map(_escaped, metadata.labels))}.",
         f"- **Input:** {_preparation(metadata.preprocessing)}",
-        "- **Output:** a probability for each class, an embedding, and a map of the places that "
-        "speak for each class.",
+        "- **Output:** a probability for each class, an embedding, and from a network with "
+        "feature maps a map of the places that speak for each class.",
         f"- **Calibration:** logits are divided by {metadata.temperature:.3f}, fitted on "
         "validation pictures.",
+        *_set_lines(metadata),
+    ]
+
+
+def _set_lines(metadata: ArtifactMetadata) -> list[str]:
+    levels = sorted(map(float, metadata.prediction_set_thresholds))
+    if not levels:
+        return []
+    told = " and ".join(f"{level:.0%}" for level in levels)
+    return [
+        f"- **Prediction sets:** as many classes as it takes to hold the right one in {told} of "
+        "pictures like the validation ones."
     ]
 
 
@@ -88,7 +103,7 @@ def _preparation(preprocessing: Preprocessing) -> str:
     return f"one {color} picture of any size, {fit} {size}."
 
 
-def _measurements(report: EvaluationReport) -> list[str]:
+def _measurements(report: EvaluationReport, findings: ReportContents | None) -> list[str]:
     rows = [
         ("right", f"{report.accuracy:.1%}", _interval(report.accuracy_interval)),
         (
@@ -100,6 +115,15 @@ def _measurements(report: EvaluationReport) -> list[str]:
         ("log loss", f"{report.log_loss:.3f}", ""),
         ("expected calibration error", f"{report.ece:.3f}", ""),
     ]
+    for score in findings.sets if findings else ():
+        name, kept = f"the {score.level:.0%} set", _interval(score.coverage_interval)
+        rows += [
+            (f"right class in {name}", f"{score.coverage:.1%}", kept),
+            (f"classes in {name}, mean", f"{score.mean_size:.2f}", ""),
+        ]
+    if findings and findings.refusals:
+        share, told = findings.refusals.refused, _interval(findings.refusals.refused_interval)
+        rows.append(("taken for none of its classes", f"{share:.1%}", told))
     lines = [
         "## Measured",
         "",
@@ -149,13 +173,14 @@ def _confusions(report: EvaluationReport) -> list[tuple[str, str, str]]:
     ]
 
 
-def _limits(report: EvaluationReport, notes: Sequence[str]) -> list[str]:
+def _limits(
+    report: EvaluationReport, notes: Sequence[str], findings: ReportContents | None
+) -> list[str]:
     lines = [
         "## Limits",
         "",
         *(f"- {note}" for note in notes),
-        "- It answers with one of its classes whatever the picture shows. A picture of anything "
-        "else gets a wrong answer, at times with a high probability.",
+        _strangers(findings),
         "- The test pictures come from the same sources as those it learned from. Expect less "
         "on other cameras, places and seasons, and probabilities that are too sure there.",
         "- The labels were taken as they came. Wrong ones among them limit what can be learned "
@@ -173,6 +198,32 @@ def _limits(report: EvaluationReport, notes: Sequence[str]) -> list[str]:
             f"- It misses more than {1 - WEAK_RECALL:.0%} of: "
             f"{_named((score.label, f'recall {score.recall:.1%}') for score in weak)}."
         )
+    return lines
+
+
+def _strangers(findings: ReportContents | None) -> str:
+    if findings and findings.refusals:
+        return (
+            "- A picture that resembles none of those it learned from is said to show none of its "
+            "classes. Something much like a class still gets its name, and a strange picture of a "
+            "class may be refused."
+        )
+    return (
+        "- It answers with one of its classes whatever the picture shows. A picture of anything "
+        "else gets a wrong answer, at times with a high probability."
+    )
+
+
+def _prospects(findings: ReportContents | None) -> list[str]:
+    """Return what could be done about the pictures."""
+    if findings is None:
+        return []
+    lines = [
+        f"- Suspected label errors: {len(findings.suspicions):,} of {findings.judged_labels:,} "
+        "training and validation pictures"
+    ]
+    if findings.curve:
+        lines.append(f"- More pictures? {_escaped(findings.curve.answer())}")
     return lines
 
 
@@ -208,19 +259,14 @@ def _pictures(metadata: ArtifactMetadata, health_lines: Sequence[str]) -> list[s
 
 def _making(metadata: ArtifactMetadata, history: Sequence[Mapping[str, float | str]]) -> list[str]:
     lines = ["## How it was made", ""]
-    for phase in dict.fromkeys(str(row["phase"]) for row in history):
-        rows = [row for row in history if row["phase"] == phase]
-        seconds = sum(float(row.get("seconds", 0)) for row in rows)
-        best = max(float(row["val_accuracy"]) for row in rows)
-        epochs = "epoch" if len(rows) == 1 else "epochs"
+    for phase, count, seconds, best in phases(history):
+        epochs = "epoch" if count == 1 else "epochs"
         lines.append(
-            f"- Phase *{phase}*: {len(rows)} {epochs} in {seconds:,.0f} s, best validation "
+            f"- Phase *{phase}*: {count} {epochs} in {seconds:,.0f} s, best validation "
             f"accuracy {best:.1%}."
         )
     settings = [(_escaped(key), _escaped(str(value))) for key, value in metadata.config.items()]
-    libraries = [
-        (_escaped(name), _escaped(version)) for name, version in metadata.libraries.items()
-    ]
+    libraries = [(_escaped(name), _escaped(made)) for name, made in metadata.libraries.items()]
     return [
         *lines,
         "",

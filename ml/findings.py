@@ -172,6 +172,17 @@ def gather(
     )
 
 
+def phases(history: History) -> list[tuple[str, int, float, float]]:
+    """Return (phase, epochs, seconds, best validation accuracy) of each phase of a training."""
+    summaries = []
+    for phase in dict.fromkeys(str(row["phase"]) for row in history):
+        rows = [row for row in history if row["phase"] == phase]
+        seconds = sum(float(row.get("seconds", 0)) for row in rows)
+        best = max(float(row["val_accuracy"]) for row in rows)
+        summaries.append((phase, len(rows), seconds, best))
+    return summaries
+
+
 def _set_scores(
     metadata: ArtifactMetadata,
     probabilities: npt.NDArray[np.float32],

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml.comparison import Flip
 from ml.examples import Example
-from ml.findings import Mistake, PictureOf, ReportContents
+from ml.findings import Mistake, PictureOf, ReportContents, phases
 from ml.pages import data_uri, render_page, thumbnail_uri
 from ml.plots import learning_curve_figure, reliability_diagram, training_curves
 
@@ -100,7 +100,7 @@ def render_report(contents: ReportContents) -> bytes:
         anchors={(cell.label, cell.given): cell.anchor for cell in cells},
         has_matrix=len(metadata.labels) <= MAX_TABLE_CLASSES,
         often={cell.label: cell for cell in reversed(cells)},
-        phases=_phases(contents),
+        phases=phases(contents.history),
         reliability_figure=data_uri(reliability_diagram(contents.reliability), PNG),
         curve_figure=data_uri(learning_curve_figure(contents.curve), PNG) if contents.curve else "",
         training_figure=data_uri(training_curves(contents.history), PNG)
@@ -252,16 +252,6 @@ def _flips(contents: ReportContents, album: _Album) -> tuple[Gallery, Gallery]:
         for flips in (comparison.lost, comparison.gained)
     )
     return lost, gained
-
-
-def _phases(contents: ReportContents) -> list[tuple[str, int, float, float]]:
-    """Return (phase, epochs, seconds, best validation accuracy) of each phase."""
-    phases = []
-    for phase in dict.fromkeys(str(row["phase"]) for row in contents.history):
-        rows = [row for row in contents.history if row["phase"] == phase]
-        seconds = sum(float(row.get("seconds", 0)) for row in rows)
-        phases.append((phase, len(rows), seconds, max(float(row["val_accuracy"]) for row in rows)))
-    return phases
 
 
 def _sheet_uri(picture: bytes) -> str:

@@ -8,6 +8,7 @@ import pytest
 from ml.card import model_card
 from ml.evaluation import EvaluationReport, evaluate
 from ml.preprocessing import Preprocessing
+from tests.ml.report_pictures import contents
 from tests.networks import COLOR_LABELS, color_metadata
 
 HISTORY = [
@@ -122,3 +123,28 @@ def test_labels_cannot_break_the_tables_or_smuggle_markup() -> None:
     assert "<script>" not in text
     assert "[x]" not in text
     assert all(line.count(" | ") == 5 for line in text.splitlines() if r"a\|b | 40" in line)
+
+
+def test_without_novelty_it_says_that_anything_gets_an_answer() -> None:
+    assert "whatever the picture shows" in section(card(), "Limits")
+
+
+def test_findings_tell_of_sets_novelty_labels_and_more_pictures() -> None:
+    found = contents()
+
+    text = model_card(
+        found.metadata,
+        found.evaluation,
+        health_lines=found.health_lines,
+        history=found.history,
+        findings=found,
+    )
+
+    assert found.refusals is not None
+    assert found.curve is not None
+    assert "in 90% and 95% of pictures" in section(text, "Use")
+    assert f"| right class in the 90% set | {found.sets[0].coverage:.1%} |" in text
+    assert f"| taken for none of its classes | {found.refusals.refused:.1%} |" in text
+    assert "whatever the picture shows" not in text
+    assert f"Suspected label errors: {len(found.suspicions)} of 1,500" in section(text, "Pictures")
+    assert found.curve.answer().split(":")[0] in section(text, "Pictures")
