@@ -21,12 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.architectures import (
+    attention,
+    backbone,
     cnn,
+    efficientnet,
     linear,
     mlp,
     mobilenet,
     nearest_neighbours,
     perceptron,
+    pp_lcnet,
+    recurrent,
+    residual_cnn,
+    spatial_transformer,
 )
 from ml.architectures.options import NetworkOptions
 from ml.architectures.weights import Weights
@@ -81,17 +88,61 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "mlp": Architecture(build=mlp.build, recipe="scratch", image_size_px=32, options=mlp.OPTIONS),
     "cnn": Architecture(build=cnn.build, recipe="scratch", image_size_px=96, options=cnn.OPTIONS),
+    "residual_cnn": Architecture(
+        build=residual_cnn.build,
+        recipe="scratch",
+        image_size_px=128,
+        options=residual_cnn.OPTIONS,
+    ),
+    "spatial_transformer": Architecture(
+        build=spatial_transformer.build,
+        recipe="scratch",
+        image_size_px=96,
+        options=spatial_transformer.OPTIONS,
+    ),
+    "recurrent": Architecture(
+        build=recurrent.build, recipe="scratch", image_size_px=32, options=recurrent.OPTIONS
+    ),
+    "attention": Architecture(
+        build=attention.build, recipe="scratch", image_size_px=96, options=attention.OPTIONS
+    ),
+    "pp_lcnet": Architecture(
+        build=pp_lcnet.build, recipe="scratch", image_size_px=128, options=pp_lcnet.OPTIONS
+    ),
+    "mobilenet_v1": Architecture(
+        build=mobilenet.build_v1,
+        recipe="transfer",
+        image_size_px=224,
+        options=backbone.OPTIONS,
+        refine_from="conv_dw_12",
+    ),
     "mobilenet_v2": Architecture(
         build=mobilenet.build_v2,
         recipe="transfer",
         image_size_px=224,
+        options=backbone.OPTIONS,
         refine_from="block_13_expand",
     ),
     "mobilenet_v3_small": Architecture(
         build=mobilenet.build_v3_small,
         recipe="transfer",
         image_size_px=224,
+        options=backbone.OPTIONS,
         refine_from="expanded_conv_8_expand",
+    ),
+    "mobilenet_v3_large": Architecture(
+        build=mobilenet.build_v3_large,
+        recipe="transfer",
+        image_size_px=224,
+        options=backbone.OPTIONS,
+        refine_from="expanded_conv_12_expand",
+    ),
+    "efficientnet_v2_b0": Architecture(
+        build=efficientnet.build_v2_b0,
+        recipe="transfer",
+        image_size_px=224,
+        options=backbone.OPTIONS,
+        refine_from="block6a_expand_conv",
     ),
 }
 

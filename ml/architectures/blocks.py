@@ -62,3 +62,16 @@ def network_of_maps(
     embedding = pooling(name="embedding")(features(image))
     head = linear_head(maps.shape[-1], classes, dropout=dropout)
     return keras.Model(image, head(embedding), name=name)
+
+
+def weigh_channels(x: keras.KerasTensor, units: int, *, gate: str) -> keras.KerasTensor:
+    """Weigh each channel by what all of them show on average (Hu et al. 2018).
+
+    `units` is how many numbers the averages are squeezed to, `gate` what turns them into
+    weights from 0 to 1.
+    """
+    filters = x.shape[-1]
+    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    weights = layers.Conv2D(units, 1, activation="relu")(weights)
+    weights = layers.Conv2D(filters, 1, activation=gate)(weights)
+    return layers.Multiply()([x, weights])

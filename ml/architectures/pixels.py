@@ -48,11 +48,16 @@ class AreaPooling(layers.Layer):  # type: ignore[misc]
 
 
 def overlaps(before: int, after: int) -> npt.NDArray[np.float32]:
-    """Return the weights (before, after) that average `before` pixels into `after` cells."""
+    """Return the weights (before, after) that average `before` pixels into `after` cells.
+
+    They are rounded as a float16 file holds them, so that training sees what is served.
+    """
     edges = np.linspace(0, before, after + 1)
     pixels = np.arange(before)[:, np.newaxis]
     shared = np.minimum(pixels + 1, edges[1:]) - np.maximum(pixels, edges[:-1])
-    weights: npt.NDArray[np.float32] = (np.maximum(shared, 0) * after / before).astype(np.float32)
+    weights: npt.NDArray[np.float32] = (
+        (np.maximum(shared, 0) * after / before).astype(np.float16).astype(np.float32)
+    )
     return weights
 
 

@@ -37,20 +37,21 @@ def load_backbone(
     Raises TrainingError("weights_unavailable") when the download fails, and
     TrainingError("bad_weights") when the file does not fit the network.
     """
-    try:
-        if weights == "imagenet":
+    if weights == "imagenet":
+        try:
             return application(include_top=False, weights="imagenet", **arguments)
-        backbone = application(include_top=False, weights=None, **arguments)
-        if isinstance(weights, Path):
-            backbone.load_weights(weights)
-    except Exception as error:
-        if weights == "imagenet":
+        except Exception as error:
             raise TrainingError(
                 "weights_unavailable",
                 f"Keras could not download the ImageNet weights ({error}). Connect to the "
                 "network once, or pass --weights FILE.weights.h5, or --weights none.",
             ) from error
-        raise TrainingError(
-            "bad_weights", f"The weights in {weights} do not fit this network: {error}"
-        ) from error
+    backbone = application(include_top=False, weights=None, **arguments)
+    if weights != "none":
+        try:
+            backbone.load_weights(weights)
+        except Exception as error:
+            raise TrainingError(
+                "bad_weights", f"The weights in {weights} do not fit this network: {error}"
+            ) from error
     return backbone
