@@ -7,7 +7,7 @@ operations raise.
 import tomllib
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ConfigDict
 
 from recognition import services
+from recognition.answers import answer_text
 from recognition.errors import (
     NOT_FOUND,
     ApplicationError,
@@ -40,6 +41,30 @@ class ClassOut(Schema):
     probability: float = Field(ge=0, le=1)
 
 
+class AnswerOut(Schema):
+    """What the prediction amounts to, before any probability."""
+
+    kind: Literal["one", "several", "none"] = Field(
+        description='How many classes it names; "none" where the picture is novel.'
+    )
+    text: str = Field(description='For people, such as "bees or wasp", in their language.')
+
+
+class PredictionSetOut(Schema):
+    """The classes to name for the right one to be among them as often as `level` says."""
+
+    level: float = Field(gt=0, lt=1, description="Share of pictures whose right class is in it.")
+    labels: list[str] = Field(description="Most probable first; at least one.")
+
+
+class NoveltyOut(Schema):
+    """How little the picture resembles those of training."""
+
+    score: float = Field(description="Larger is stranger; on a scale of its own.")
+    threshold: float = Field(description="A larger score is novel; 1 known picture in 20 has one.")
+    is_novel: bool = Field(description="Whether it seems to show none of the classes.")
+
+
 class CreatedPredictionOut(Schema):
     """A prediction as the upload answers it."""
 
@@ -47,6 +72,13 @@ class CreatedPredictionOut(Schema):
     recognizer: str = Field(description="Slug of the recognizer.")
     version: int = Field(description="Number of the model version that classified.")
     classes: list[ClassOut] = Field(description="The `top_k` most probable, best first.")
+    answer: AnswerOut | None = Field(
+        description="Null where the model version can promise nothing, as older ones."
+    )
+    prediction_set: PredictionSetOut | None = Field(
+        description="Null where the model version has no thresholds for it."
+    )
+    novel: NoveltyOut | None = Field(description="Null where the model version cannot tell.")
     duration_ms: float = Field(description="Time taken to decode and classify.")
 
 
@@ -239,7 +271,32 @@ def _created(prediction: Prediction, top_k: int) -> dict[str, Any]:
             {"label": label, "probability": probability}
             for label, probability in prediction.top_classes(top_k)
         ],
+        "answer": _answer(prediction),
+        "prediction_set": (
+            None
+            if prediction.set_size is None
+            else {"level": prediction.set_level, "labels": prediction.set_labels()}
+        ),
+        "novel": (
+            None
+            if prediction.novelty is None
+            else {
+                "score": prediction.novelty,
+                "threshold": prediction.novelty_threshold,
+                "is_novel": prediction.is_novel,
+            }
+        ),
         "duration_ms": prediction.duration_ms,
+    }
+
+
+def _answer(prediction: Prediction) -> dict[str, str] | None:
+    if not prediction.answer:
+        return None
+    labels, n_classes = prediction.set_labels(), len(prediction.probabilities)
+    return {
+        "kind": prediction.answer,
+        "text": answer_text(prediction.answer, labels, n_classes),
     }
 
 

@@ -165,6 +165,13 @@ class Prediction(models.Model):
         SUGGESTED = "suggested", _("suggested by the uploader")
         REVIEWED = "reviewed", _("reviewed")
 
+    class Answer(models.TextChoices):
+        """How many classes the answer names; empty where the version can promise nothing."""
+
+        ONE = "one", _("one class")
+        SEVERAL = "several", _("several classes")
+        NONE = "none", _("none of its classes")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recognizer = models.ForeignKey(
         Recognizer, models.PROTECT, related_name="predictions", verbose_name=_("recognizer")
@@ -188,6 +195,28 @@ class Prediction(models.Model):
     probability = models.FloatField(_("probability"))
     margin = models.FloatField(
         _("margin"), help_text=_("Largest probability less the second largest."), db_index=True
+    )
+    answer = models.CharField(
+        _("answer"), max_length=10, choices=Answer, blank=True, default="", db_index=True
+    )
+    set_level = models.FloatField(
+        _("level of the prediction set"),
+        null=True,
+        blank=True,
+        help_text=_("Share of pictures whose right class is in such a set."),
+    )
+    set_size = models.PositiveIntegerField(
+        _("size of the prediction set"),
+        null=True,
+        blank=True,
+        help_text=_("So many of the most probable classes are in it."),
+    )
+    novelty = models.FloatField(_("novelty"), null=True, blank=True)
+    novelty_threshold = models.FloatField(
+        _("novelty threshold"),
+        null=True,
+        blank=True,
+        help_text=_("Above it the picture shows none of the classes."),
     )
     activation_map = models.JSONField(
         _("activation map"),
@@ -234,6 +263,29 @@ class Prediction(models.Model):
                 name="reviewed_prediction_has_label",
             ),
             models.CheckConstraint(condition=Q(duration_ms__gte=0), name="duration_not_negative"),
+            models.CheckConstraint(
+                condition=Q(set_level__isnull=True, set_size__isnull=True)
+                | Q(
+                    set_level__isnull=False,
+                    set_size__isnull=False,
+                    set_level__gt=0,
+                    set_level__lt=1,
+                    set_size__gte=1,
+                ),
+                name="prediction_set_has_level_and_size",
+            ),
+            models.CheckConstraint(
+                condition=Q(novelty__isnull=True, novelty_threshold__isnull=True)
+                | Q(novelty__isnull=False, novelty_threshold__isnull=False),
+                name="novelty_has_threshold",
+            ),
+            models.CheckConstraint(
+                condition=Q(answer="")
+                | Q(answer="none", novelty__isnull=False, novelty__gt=F("novelty_threshold"))
+                | Q(answer="one", set_size__isnull=False, set_size=1)
+                | Q(answer="several", set_size__isnull=False, set_size__gte=2),
+                name="answer_has_its_reason",
+            ),
         )
 
     def __str__(self) -> str:
@@ -256,6 +308,22 @@ class Prediction(models.Model):
     def current_label(self) -> str:
         """What a reviewer said, or else what the network said."""
         return self.reviewed_label or self.label
+
+    @property
+    def is_novel(self) -> bool | None:
+        """Whether the picture seems to show none of the classes; None where it was not asked."""
+        if self.novelty is None or self.novelty_threshold is None:
+            return None
+        return self.novelty > self.novelty_threshold
+
+    @property
+    def names_one_class(self) -> bool:
+        """Whether the answer is the predicted label alone, as it always was before answers."""
+        return self.answer in {"", self.Answer.ONE}
+
+    def set_labels(self) -> list[str]:
+        """Return the classes of the prediction set, most probable first; none without a set."""
+        return [label for label, _p in self.top_classes(self.set_size or 0)]
 
     def top_classes(self, top_k: int) -> list[tuple[str, float]]:
         """Return the `top_k` most probable (label, probability), best first, ties by label."""

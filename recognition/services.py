@@ -18,6 +18,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 
+from ml.answers import answer_of
 from ml.errors import ImageError
 from ml.explanation import activation_map
 from ml.inference import Classification
@@ -81,6 +82,7 @@ def classify_upload(
     probabilities, ranking = ranked(result)
     best = ranking[0]
     second = probabilities[ranking[1]] if len(ranking) > 1 else 0.0
+    answer = answer_of(result)
     prediction = Prediction(
         id=prediction_id,
         recognizer=recognizer,
@@ -94,6 +96,11 @@ def classify_upload(
         label=result.labels[best],
         probability=probabilities[best],
         margin=round(probabilities[best] - second, PROBABILITY_DECIMALS),
+        answer=answer.kind if answer else "",
+        set_level=answer.level if answer else None,
+        set_size=len(answer.labels) or None if answer else None,
+        novelty=result.novelty,
+        novelty_threshold=result.novelty_threshold,
         activation_map=(
             None if result.activation is None else activation_map(result.activation, best)
         ),

@@ -251,6 +251,6 @@ def history(request: HttpRequest) -> HttpResponse:
     """
     visitor_id = visitor_id_of(request)
     own = Prediction.objects.of_visitor(visitor_id) if visitor_id else Prediction.objects.none()
-    rows = own.select_related("recognizer").defer("activation_map", "probabilities")
+    rows = own.select_related("recognizer", "model_version").defer("activation_map")
     page = Paginator(rows, PICTURES_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "recognition/history.html", {"page": page})

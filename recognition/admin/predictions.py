@@ -52,6 +52,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_display = (
         "thumbnail",
         "label_column",
+        "answer",
         "probability_column",
         "margin_column",
         "version_column",
@@ -59,7 +60,7 @@ class PredictionAdmin(ReadOnlyAdmin):
         "created_column",
     )
     list_display_links = ("thumbnail", "label_column")
-    list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter)
+    list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter, "answer")
     list_select_related = ("recognizer", "model_version")
     list_per_page = 50
     show_full_result_count = False
@@ -72,6 +73,8 @@ class PredictionAdmin(ReadOnlyAdmin):
     fields = (
         ("recognizer_link", "version_link"),
         ("state", "suggested_label", "reviewed_label"),
+        ("answer", "set_size", "set_level"),
+        ("novelty", "novelty_threshold"),
         ("margin_column", "duration", "size"),
         "created_at",
         "picture",

@@ -4,15 +4,30 @@ from django import template
 from django.utils import formats
 from django.utils.translation import gettext
 
+from recognition.answers import answer_meaning, answer_text, readable
+from recognition.models import Prediction
+
 register = template.Library()
 
 _SMALLEST_SHOWN = 0.001
 
 
+register.filter(readable)
+
+
 @register.filter
-def readable(label: str) -> str:
-    """Return a label as words: folder names use underscores where people use spaces."""
-    return label.replace("_", " ").strip() or label
+def answer(prediction: Prediction) -> str:
+    """Return what the prediction amounts to, "A or B"; its label where nobody asked."""
+    if not prediction.answer:
+        return readable(prediction.label)
+    labels = prediction.set_labels()
+    return answer_text(prediction.answer, labels, len(prediction.probabilities))
+
+
+@register.filter
+def meaning(prediction: Prediction) -> str:
+    """Return what the prediction's answer promises; empty where it has none."""
+    return answer_meaning(prediction.answer, prediction.set_level) if prediction.answer else ""
 
 
 @register.filter

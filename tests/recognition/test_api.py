@@ -41,7 +41,10 @@ def test_upload_is_answered_with_its_classes(
     assert response.status_code == 201
     body = response.json()
     row = Prediction.objects.get()
-    assert set(body) == {"id", "recognizer", "version", "classes", "duration_ms"}
+    assert set(body) == {
+        "id", "recognizer", "version", "classes", "answer", "prediction_set", "novel",
+        "duration_ms",
+    }  # fmt: skip
     assert UUID(body["id"]) == row.id
     assert (body["recognizer"], body["version"]) == ("colors", 1)
     assert body["classes"][0]["label"] == "red"

@@ -47,7 +47,7 @@ def test_files_and_folders_are_classified_into_a_table(
 
     lines = classify("colors", blue, pictures, "--top-k", "1").splitlines()
 
-    assert lines[0].split() == ["path", "label", "probability"]
+    assert lines[0].split() == ["path", "answer", "label", "probability"]
     assert [line[len(str(tmp_path)) + 1 :].rsplit(maxsplit=2)[:2] for line in lines[1:]] == [
         ["blue.webp", "blue"],
         ["pictures in/a red.jpg", "red"],
@@ -65,11 +65,12 @@ def test_csv_has_a_pair_of_columns_for_each_rank(
 
     headings, red, green = read_csv(target)
     assert headings == [
-        "path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3",
+        "path", "answer", "label", "probability", "label_2", "probability_2", "label_3",
+        "probability_3",
     ]  # fmt: skip
-    assert red[:2] == [str(pictures / "a red.jpg"), "red"]
-    assert green[1] == "green"
-    assert sum(map(float, red[2::2])) == pytest.approx(1, abs=1e-5)
+    assert red[:3] == [str(pictures / "a red.jpg"), "", "red"]
+    assert green[2] == "green"
+    assert sum(map(float, red[3::2])) == pytest.approx(1, abs=1e-5)
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(
     assert len(errors) == 2
     assert errors[0].startswith(f"{pictures / 'notes.txt'}: ")
     assert errors[1].startswith(f"{tmp_path / 'absent.jpg'}: ")
-    assert [row[1] for row in read_csv(target)] == ["label", "red", "green"]
+    assert [row[2] for row in read_csv(target)] == ["label", "red", "green"]
 
 
 def test_a_file_named_twice_is_classified_once(served: Recognizer, pictures: Path) -> None:
@@ -112,7 +113,7 @@ def test_labels_that_look_like_formulas_are_guarded(
 
     classify("colors", pictures, "--csv", target)
 
-    assert {row[1] for row in read_csv(target)[1:]} == {"'-2", "'@SUM(A1)"}
+    assert {row[2] for row in read_csv(target)[1:]} == {"'-2", "'@SUM(A1)"}
 
 
 def test_an_unknown_recognizer_is_answered_with_those_that_exist(served: Recognizer) -> None:

@@ -13,9 +13,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from ml.answers import answer_of
 from ml.errors import ArtifactError, LacewingError
 from ml.images import decode_image
 from ml.inference import Classifier
+from recognition.answers import answer_text
 from recognition.management.lookups import find_recognizer
 from recognition.management.tables import aligned, printable, write_csv
 from recognition.models import ModelVersion
@@ -26,9 +28,10 @@ DEFAULT_TOP_K = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One file: its likeliest classes, or why it has none."""
+    """One file: its answer in words and its likeliest classes, or why it has none."""
 
     path: Path
+    answer: str = ""
     classes: Sequence[tuple[str, float]] = ()
     reason: str = ""
 
@@ -118,7 +121,9 @@ def classify_file(classifier: Classifier, path: Path, top_k: int) -> Outcome:
         return Outcome(path=path, reason=error.message)
     except OSError as error:
         return Outcome(path=path, reason=error.strerror or str(error))
-    return Outcome(path=path, classes=classification.top(top_k))
+    answer = answer_of(classification)
+    text = answer_text(answer.kind, answer.labels, len(classification.labels)) if answer else ""
+    return Outcome(path=path, answer=text, classes=classification.top(top_k))
 
 
 def _at_least_one(text: str) -> int:
@@ -139,9 +144,13 @@ def _files(path: Path) -> Iterator[Path]:
 
 def _headings(top_k: int) -> list[str]:
     ranks = ["", *(f"_{rank}" for rank in range(2, top_k + 1))]
-    return ["path", *(f"{column}{rank}" for rank in ranks for column in ("label", "probability"))]
+    return [
+        "path",
+        "answer",
+        *(f"{column}{rank}" for rank in ranks for column in ("label", "probability")),
+    ]
 
 
 def _row(outcome: Outcome) -> list[str]:
     pairs = [(label, f"{probability:.6f}") for label, probability in outcome.classes]
-    return [str(outcome.path), *(cell for pair in pairs for cell in pair)]
+    return [str(outcome.path), outcome.answer, *(cell for pair in pairs for cell in pair)]
