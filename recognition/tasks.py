@@ -147,12 +147,15 @@ def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) 
         )
     versions = recognizer.versions.order_by("number") if recognizer.pk else []
     options = _remembered(recognizer)
+    asked = {key: value for key, value in request.options.items() if value is not None}
     more: dict[str, Any] = {}
     if isinstance(request, CompareRequest):
-        # What else was asked last time was asked of one architecture.
-        options = {key: value for key, value in options.items() if key == "pictures"}
         more = {"contenders": list(map(asdict, request.contenders)), "seeds": request.seeds}
-    options |= {key: value for key, value in request.options.items() if value is not None}
+    if more or asked.get("architecture", options.get("architecture")) != options.get(
+        "architecture"
+    ):
+        # What else was asked last time was asked of another network.
+        options = {key: value for key, value in options.items() if key == "pictures"}
     return {
         "name": request.name or recognizer.name,
         "output": str(workspace / "version"),
@@ -173,7 +176,7 @@ def _new_spec(recognizer: Recognizer, request: RetrainRequest, workspace: Path) 
             for version in versions
             if (path := version.path / "examples.csv.gz").is_file()
         ],
-        "options": options,
+        "options": options | asked,
         "serving_only": request.serving_only,
         "notes": list(request.notes),
         **more,

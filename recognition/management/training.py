@@ -10,9 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ml.errors import LacewingError
 from ml.named_sets import NAMED_SETS
+from recognition.management.recipe import RECIPE_OPTIONS
 from recognition.tasks import RetrainOutcome
 
-OPTIONS = ("image_size_px", "epochs", "weights", "pictures", "seed")
+OPTIONS = ("image_size_px", "epochs", "weights", "pictures", "seed", *RECIPE_OPTIONS)
 
 
 def add_training_arguments(parser: CommandParser) -> None:

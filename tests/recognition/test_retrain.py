@@ -181,3 +181,31 @@ def test_a_killed_training_resumes_and_leaves_nothing_half_written(tmp_path: Pat
     report = json.loads((data_dir / "versions" / "colors" / "v1" / "report.json").read_text())
     assert len(report["history"]) == 60
     assert not checkpoint.exists()
+
+
+@pytest.mark.django_db
+def test_another_network_is_not_asked_what_the_last_one_was(
+    colors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Recognizer.objects.create(
+        slug="colors",
+        name="Colours",
+        data_sources=[str(colors)],
+        training_options={"architecture": "cnn", "depth": 6, "pictures": "drawings"},
+    )
+    asked: list[dict[str, Any]] = []
+
+    def read_only(module: str, spec_path: Path) -> None:
+        asked.append(json.loads(spec_path.read_text())["options"])
+        raise tasks.TrainingStoppedError("training_stopped", "Read.")
+
+    monkeypatch.setattr(tasks, "_run_child", read_only)
+    for arguments in ((), ("--architecture", "linear"), ("--architecture", "cnn", "--width", 8)):
+        with pytest.raises(CommandError, match="Read"):
+            retrain("colors", *arguments)
+
+    assert asked == [
+        {"architecture": "cnn", "depth": 6, "pictures": "drawings"},
+        {"architecture": "linear", "pictures": "drawings"},
+        {"architecture": "cnn", "depth": 6, "width": 8, "pictures": "drawings"},
+    ]

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ml.contenders import parse_contenders
 from ml.errors import LacewingError
+from recognition.management.recipe import add_recipe_arguments
 from recognition.management.training import (
     add_training_arguments,
     positive,
@@ -41,6 +42,7 @@ class Command(BaseCommand):
             default=1,
             help="how many times each is trained; the mean decides (default 1)",
         )
+        add_recipe_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Compare, and say what was activated and why."""

@@ -4,6 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from recognition.management.recipe import (
+    NETWORK_OPTIONS,
+    add_network_arguments,
+    add_recipe_arguments,
+)
 from recognition.management.training import add_training_arguments, request_fields, run_training
 from recognition.tasks import RetrainRequest, retrain
 
@@ -19,9 +24,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the recognizer, its pictures and whatever is to differ from the best recipe."""
         add_training_arguments(parser)
-        parser.add_argument("--architecture", help="cnn, mobilenet_v2 or mobilenet_v3_small")
+        parser.add_argument("--architecture", help="the network, as cnn or mobilenet_v2")
+        add_recipe_arguments(parser)
+        add_network_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Train, and say what was activated and why."""
-        request = RetrainRequest(**request_fields(options, "architecture"))
+        request = RetrainRequest(**request_fields(options, "architecture", *NETWORK_OPTIONS))
         run_training(self, lambda: retrain(request))
