@@ -100,6 +100,7 @@ def build(spec: BuildSpec) -> None:
         candidate,
         scores,
         dataset,
+        cache,
         notes=spec.notes,
         serving_only=spec.serving_only,
     )

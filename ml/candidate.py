@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ml.artifact import FORMAT_VERSION, ArtifactMetadata
-from ml.calibration import fit_temperature
+from ml.calibration import fit_temperature, softmax
+from ml.config import TrainingConfig
+from ml.conformal import fit_thresholds
 from ml.dataset import Dataset, Example
 from ml.export import export_litert, round_to_float16
+from ml.novelty import NoveltyModel
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache
 from ml.plan import Plan
@@ -34,6 +37,8 @@ class Candidate:
     train: Outputs
     """Of at most `MOST_TRAIN_OUTPUTS` training pictures, evenly spread."""
     validation: Outputs
+    novelty: NoveltyModel
+    config: TrainingConfig
     training_s: float
 
 
@@ -85,24 +90,39 @@ def make_candidate(
                 dataset.of_split("validation"),
             )
         )
+    temperature = fit_temperature(validation.logits, validation.truth)
+    probabilities = softmax(validation.logits, temperature)
+    thresholds = fit_thresholds(probabilities, validation.truth)
     return Candidate(
         trained=trained,
         network=network,
         metadata=replace(
-            metadata, temperature=fit_temperature(validation.logits, validation.truth)
+            metadata,
+            temperature=temperature,
+            prediction_set_thresholds={f"{level:.2f}": q for level, q in thresholds.items()},
         ),
         train=train_outputs,
         validation=validation,
+        novelty=NoveltyModel.fit(
+            train_outputs.embeddings, train_outputs.truth, validation.embeddings
+        ),
+        config=plan.config,
         training_s=training_s,
     )
 
 
 def evenly_spread(examples: Sequence[Example], most: int) -> tuple[Example, ...]:
-    """Return at most `most` of the examples, at equal distances, in their order."""
+    """Return about `most` of the examples at equal distances, at least one of each label."""
     if len(examples) <= most:
         return tuple(examples)
-    rows = np.linspace(0, len(examples) - 1, most).round().astype(int)
-    return tuple(examples[row] for row in rows)
+    by_label: dict[str, list[Example]] = {}
+    for example in examples:
+        by_label.setdefault(example.label, []).append(example)
+    kept: list[Example] = []
+    for members in by_label.values():
+        number = max(1, round(most * len(members) / len(examples)))
+        kept += [members[row] for row in np.linspace(0, len(members) - 1, number).astype(int)]
+    return tuple(kept)
 
 
 def _train(dataset: Dataset, plan: Plan, cache: PictureCache, workspace: Path) -> TrainedNetwork:

@@ -139,7 +139,7 @@ def compare(spec: CompareSpec) -> None:
         test_n=scores.candidate.n,
         optimism=_optimism(rows, results),
     )
-    _write(spec.build, candidate, scores, dataset, board)
+    _write(spec.build, candidate, scores, dataset, cache, board)
     print(format_results(scores.candidate, scores.incumbent))
     print("\n".join(["", *board.lines()]), flush=True)
 
@@ -236,7 +236,12 @@ def _optimism(rows: list[LeaderboardRow], results: list[list[Result] | LacewingE
 
 
 def _write(
-    build: BuildSpec, candidate: Candidate, scores: Scores, dataset: Dataset, board: Leaderboard
+    build: BuildSpec,
+    candidate: Candidate,
+    scores: Scores,
+    dataset: Dataset,
+    cache: PictureCache,
+    board: Leaderboard,
 ) -> None:
     note = (
         f"Chosen among {board.n_networks} trained networks by its accuracy on "
@@ -247,6 +252,7 @@ def _write(
         candidate,
         scores,
         dataset,
+        cache,
         notes=[*build.notes, note],
         serving_only=build.serving_only,
         extra_files={LEADERBOARD_NAME: json.dumps(board.to_dict(), indent=1).encode()},

@@ -50,6 +50,10 @@ class PictureCache:
         truth = np.array([index[example.label] for example in examples], np.int32)
         return self.pictures[rows], truth
 
+    def picture(self, example: Example) -> npt.NDArray[np.uint8]:
+        """Return one prepared picture (height, width, channels)."""
+        return np.asarray(self.pictures[self.rows[example.sha256, example.name]])
+
 
 def cache_pictures(
     dataset: Dataset, preprocessing: Preprocessing, *, cache_dir: Path, progress: bool = True

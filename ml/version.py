@@ -7,13 +7,17 @@ from pathlib import Path
 
 import keras
 
-from ml.artifact import write_artifact
+from ml.artifact import NOVELTY_NAME, write_artifact
 from ml.candidate import Candidate
 from ml.card import model_card
 from ml.dataset import Dataset, write_examples_csv
-from ml.evaluation import EvaluationReport
+from ml.findings import gather
+from ml.health_page import render_health
+from ml.pipeline import PictureCache
 from ml.plots import confusion_matrix, training_curves
+from ml.report import render_report, report_document
 from ml.scoring import Scores
+from ml.sheet import augmentation_sheet
 
 
 def write_version(
@@ -21,6 +25,7 @@ def write_version(
     candidate: Candidate,
     scores: Scores,
     dataset: Dataset,
+    cache: PictureCache,
     *,
     notes: Sequence[str],
     serving_only: bool,
@@ -31,46 +36,48 @@ def write_version(
     `notes` are sentences for the model card; `serving_only` leaves out whatever only a
     further training would need or what shows pictures of the data set.
     """
-    report = scores.candidate
     health = dataset.health.lines()
     history = candidate.trained.history
-    document = {
-        "metrics": _metrics(dataset, report),
-        "test": report.to_dict(),
-        "incumbent": scores.incumbent.to_dict() if scores.incumbent else None,
-        "comparison": scores.comparison.to_dict() if scores.comparison else None,
-        "history": history,
-        "health": health,
-    }
-    card = model_card(candidate.metadata, report, health_lines=health, history=history, notes=notes)
+    metadata = candidate.metadata
+    sheet = augmentation_sheet(cache.of(candidate.train.examples)[0], candidate.config)
+    contents = gather(
+        metadata,
+        train=candidate.train,
+        validation=candidate.validation,
+        test=scores.test,
+        picture_of=cache.picture,
+        history=history,
+        health_lines=health,
+        novelty=candidate.novelty,
+        incumbent=scores.incumbent,
+        comparison=scores.comparison,
+        notes=notes,
+        augmented=sheet,
+    )
+    card = model_card(
+        metadata,
+        scores.candidate,
+        health_lines=health,
+        history=history,
+        notes=notes,
+        findings=contents,
+    )
     files = {
         "model.tflite": candidate.network,
-        "report.json": json.dumps(document, indent=1).encode(),
+        NOVELTY_NAME: candidate.novelty.to_bytes(),
+        "report.json": json.dumps(report_document(contents), indent=1).encode(),
         "card.md": card.encode(),
         "training_curves.png": training_curves(history),
-        "confusion_matrix.png": confusion_matrix(report),
+        "confusion_matrix.png": confusion_matrix(scores.candidate),
         "examples.csv.gz": write_examples_csv(dataset),
         **(extra_files or {}),
     }
     if not serving_only:
         files["model.keras"] = _keras_file(candidate.trained.network)
-    write_artifact(output, candidate.metadata, files)
-
-
-def _metrics(dataset: Dataset, report: EvaluationReport) -> dict[str, float | int]:
-    """Return the figures that lists and pages show."""
-    return {
-        "accuracy": report.accuracy,
-        "accuracy_low": report.accuracy_interval[0],
-        "accuracy_high": report.accuracy_interval[1],
-        "top3_accuracy": report.top3_accuracy,
-        "macro_f1": report.macro_f1,
-        "log_loss": report.log_loss,
-        "ece": report.ece,
-        "n_train": len(dataset.of_split("train")),
-        "n_validation": len(dataset.of_split("validation")),
-        "n_test": report.n,
-    }
+        files["report.html"] = render_report(contents)
+        files["health.html"] = render_health(dataset, title=metadata.name)
+        files["augmented.jpg"] = sheet
+    write_artifact(output, metadata, files)
 
 
 def _keras_file(network: keras.Model) -> bytes:
