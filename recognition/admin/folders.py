@@ -15,6 +15,10 @@ FIGURES: dict[str, Promise] = {
     "training_curves": _("Training curves"),
     "confusion_matrix": _("Confusion matrix: what was taken for what"),
 }
+PAGES: dict[str, Promise] = {
+    "report": _("Report: figures with the pictures behind them"),
+    "health": _("Health of the pictures it learned from"),
+}
 CARD_NAME = "card.md"
 MAX_CARD_BYTES = 1024 * 1024
 
@@ -27,13 +31,15 @@ class VersionFolder:
     card: str
     files: tuple[tuple[str, int], ...]  # name, size in bytes
     figures: tuple[tuple[str, Promise], ...]  # key of `FIGURES`, title
+    pages: tuple[tuple[str, Promise], ...]  # key of `PAGES`, title
 
 
 def read_folder(version: ModelVersion) -> VersionFolder:
     """Return what the folder holds; a folder that is broken or gone is described, not raised."""
     fault = ""
+    listed: frozenset[str] = frozenset()
     try:
-        read_artifact(version.path)
+        listed = frozenset(read_artifact(version.path).files)
         if metadata_sha256(version.path) != version.metadata_sha256:
             fault = f"{METADATA_NAME} is not the one that was registered."
     except ArtifactError as error:
@@ -45,7 +51,27 @@ def read_folder(version: ModelVersion) -> VersionFolder:
         card=_card(version.path),
         files=files,
         figures=tuple(item for item in FIGURES.items() if f"{item[0]}.png" in names),
+        pages=tuple(item for item in PAGES.items() if f"{item[0]}.html" in listed),
     )
+
+
+def read_page(version: ModelVersion, page: str) -> bytes | None:
+    """Return an HTML page of the folder.
+
+    None where `page` is no key of `PAGES`, the folder is broken or another one than was
+    registered, or its metadata does not vouch for the page.
+    """
+    name = f"{page}.html"
+    if page not in PAGES:
+        return None
+    try:
+        if metadata_sha256(version.path) != version.metadata_sha256:
+            return None
+        if name not in read_artifact(version.path).files:
+            return None
+        return (version.path / name).read_bytes()
+    except (ArtifactError, OSError):
+        return None
 
 
 def _files(directory: Path) -> tuple[tuple[str, int], ...]:

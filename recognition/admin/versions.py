@@ -16,10 +16,12 @@ from ml.errors import LacewingError
 from recognition import services
 from recognition.admin import formats
 from recognition.admin.base import ReadOnlyAdmin, admin_link
-from recognition.admin.folders import FIGURES, read_folder
+from recognition.admin.folders import FIGURES, read_folder, read_page
 from recognition.admin.forms import ActivationForm
 from recognition.leaderboards import read_leaderboard
 from recognition.models import ModelVersion
+
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
 
 @admin.register(ModelVersion)
@@ -106,6 +108,11 @@ class ModelVersionAdmin(ReadOnlyAdmin):
                 name=f"{name}_figure",
             ),
             path(
+                "<int:version_id>/pages/<str:page>.html",
+                site.admin_view(self.page_view, cacheable=True),
+                name=f"{name}_page",
+            ),
+            path(
                 "<int:version_id>/activate/",
                 site.admin_view(self.activate_view),
                 name=f"{name}_activate",
@@ -151,6 +158,26 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "Cache-Control": "private, max-age=3600",
         }
         return HttpResponse(content, content_type="image/png", headers=headers)
+
+    def page_view(self, request: HttpRequest, version_id: int, page: str) -> HttpResponse:
+        """Send the report or the health page; only the names in `PAGES` exist.
+
+        The folder may come from elsewhere, so the page may neither run scripts, nor fetch or
+        send anything, nor act as one of this site's.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        version = get_object_or_404(ModelVersion, pk=version_id)
+        content = read_page(version, page)
+        if content is None:
+            raise Http404
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": PAGE_POLICY,
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "private, max-age=3600",
+        }
+        return HttpResponse(content, content_type="text/html; charset=utf-8", headers=headers)
 
     def activate_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
         """Ask, then let this version serve."""

@@ -9,10 +9,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from recognition.admin.folders import read_page
 from recognition.models import ModelVersion, Recognizer, Review
 from tests.recognition.predictions import make_prediction
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
+REPORT = b"<!doctype html><title>Report</title><script>alert(1)</script>"
 FILES = {
     "confusion_matrix.png": PNG,
     "card.md": b"# Colours\n<script>alert(1)</script>",
@@ -137,6 +139,79 @@ def test_other_files_of_the_folder_are_not_figures(
     (version.path / "model.png").write_bytes(PNG)
     figures = url_of("figure", version, "confusion_matrix").removesuffix("confusion_matrix.png")
     assert admin_client.get(f"{figures}{name}.png", follow=True).status_code == 404
+
+
+def test_report_and_health_page_are_linked_where_the_metadata_lists_them(
+    admin_client: Client, add_version: AddVersion
+) -> None:
+    version = add_version(files={"report.html": REPORT})
+    (version.path / "health.html").write_bytes(b"slipped in")
+
+    content = admin_client.get(url_of("change", version)).content.decode()
+
+    assert url_of("page", version, "report") in content
+    assert url_of("page", version, "health") not in content
+    assert admin_client.get(url_of("page", version, "health")).status_code == 404
+
+
+def test_a_page_can_neither_run_scripts_nor_reach_the_site(
+    admin_client: Client, add_version: AddVersion
+) -> None:
+    version = add_version(files={"report.html": REPORT})
+
+    response = admin_client.get(url_of("page", version, "report"))
+
+    assert response.content == REPORT
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Security-Policy"] == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+    )
+
+
+def test_an_altered_page_or_folder_is_not_shown(
+    admin_client: Client, add_version: AddVersion
+) -> None:
+    version = add_version(files={"report.html": REPORT})
+    url = url_of("page", version, "report")
+
+    ModelVersion.objects.update(metadata_sha256="0" * 64)
+    assert admin_client.get(url).status_code == 404
+
+    ModelVersion.objects.update(metadata_sha256=version.metadata_sha256)
+    assert admin_client.get(url).status_code == 200
+    (version.path / "report.html").write_bytes(b"<script>alert(1)</script>")
+    assert admin_client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["training", "card.md", "..%2fv1%2freport", "report.html%00"])
+def test_only_the_known_pages_can_be_asked_for(
+    name: str, admin_client: Client, add_version: AddVersion
+) -> None:
+    version = add_version(files={"report.html": REPORT, "training.html": REPORT})
+    pages = url_of("page", version, "report").removesuffix("report.html")
+
+    response = admin_client.get(f"{pages}{name}.html", follow=True)
+
+    assert b"<title>Report" not in response.content
+
+
+@pytest.mark.parametrize("name", ["training", "../v1/report", "report.html\0", "", "REPORT"])
+def test_no_other_name_is_read_from_the_folder(name: str, add_version: AddVersion) -> None:
+    version = add_version(files={"report.html": REPORT, "training.html": REPORT})
+
+    assert read_page(version, name) is None
+    assert read_page(version, "report") == REPORT
+
+
+def test_pages_are_for_those_who_may_see_versions(client: Client, add_version: AddVersion) -> None:
+    url = url_of("page", add_version(files={"report.html": REPORT}), "report")
+
+    assert client.get(url).status_code == 302
+    client.force_login(User.objects.create_user("vera"))
+    assert client.get(url).status_code == 302
+    client.force_login(User.objects.create_user("otto", is_staff=True))
+    assert client.get(url).status_code == 403
 
 
 def test_figures_are_for_those_who_may_see_versions(
