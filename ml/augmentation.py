@@ -121,7 +121,8 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
         moved = _thickened(moved, tf.reshape(draws[8] * augmentation.thickness, (-1, 1, 1, 1)))
     if augmentation.brightness:
         moved *= tf.reshape(1.0 + draws[7] * augmentation.brightness, (-1, 1, 1, 1))
-    return tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
+    values = tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
+    return tf.ensure_shape(values, images.shape)
 
 
 def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:

@@ -182,7 +182,7 @@ def test_sigkill_loses_at_most_one_epoch(tmp_path: Path) -> None:
         {"optimizer": "adamw", "schedule": "cosine", "learning_rate": 0.003},
         {"loss": "hinge", "learning_rate": 0.03},
         {"loss": "mse"},
-        {"mix": "cutmix"},
+        {"mix": "cutmix", "augmentation": "photos"},
         {"l2": 1e-4, "schedule": "constant", "learning_rate": 0.03},
         {"batch_size": 1, "learning_rate": 0.01},
         {"batch_size": 10_000, "epochs": 20},
