@@ -9,7 +9,14 @@ import pytest
 from PIL import Image
 
 from ml.evaluation import EvaluationReport, evaluate
-from ml.plots import confusion_matrix, training_curves
+from ml.learning_curve import CurvePoint, LearningCurve
+from ml.plots import (
+    confusion_matrix,
+    learning_curve_figure,
+    reliability_diagram,
+    training_curves,
+)
+from ml.reliability import reliability_bins
 
 Row = dict[str, float | str]
 
@@ -78,6 +85,38 @@ def test_same_figures_give_the_same_file() -> None:
     report = report_of(["a", "b"])
 
     assert confusion_matrix(report) == confusion_matrix(report)
+
+
+@pytest.mark.parametrize("confidence", [[1.0], [0.3, 0.5, 0.9, 0.95], [0.0]])
+def test_reliability_is_drawn_for_any_bins(confidence: list[float]) -> None:
+    bins = reliability_bins(confidence, [True] * len(confidence))
+
+    assert size_of(reliability_diagram(bins)) == (648, 624)
+
+
+def test_reliability_shows_what_was_right() -> None:
+    right, wrong = (reliability_bins([0.8, 0.8], [True, hit]) for hit in (True, False))
+
+    assert reliability_diagram(right) != reliability_diagram(wrong)
+
+
+@pytest.mark.parametrize("gain_interval", [(0.0, 0.0), (-0.01, 0.05)])
+def test_learning_curve_is_drawn(gain_interval: tuple[float, float]) -> None:
+    curve = LearningCurve(
+        pictures=400,
+        points=tuple(
+            CurvePoint(pictures=n, accuracy=1 - n**-0.5, interval=(0.5, 1.0))
+            for n in (50, 100, 400)
+        ),
+        ceiling=1.0,
+        scale=1.0,
+        exponent=0.5,
+        gain=max(gain_interval[0], 0.0),
+        gain_interval=gain_interval,
+        classes=(),
+    )
+
+    assert size_of(learning_curve_figure(curve)) == (792, 480)
 
 
 def test_matplotlib_waits_for_the_first_figure_and_pyplot_is_never_used() -> None:
