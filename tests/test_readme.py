@@ -182,6 +182,9 @@ def test_readme_from_first_run_to_backup(copy: Copy) -> None:
         copy.run(classify)
         assert (copy.project / "pests.csv").read_text().startswith("path,label,probability")
 
+        (inspect,) = commands_with(" inspect_data ")
+        assert "red: 30" in copy.run(inspect)
+        assert "Health of flowers" in (copy.project / "health.html").read_text("utf-8")
         train, explain = commands_with(" retrain ")
         assert "--architecture" in copy.run(explain)
         assert copy.status("/flowers/") == 404
