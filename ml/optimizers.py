@@ -37,7 +37,8 @@ def build_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Opti
         return keras.optimizers.SGD(momentum=MOMENTUM, nesterov=True, **arguments)
     if config.optimizer == "muon":
         return ConvolutionalMuon(adam_weight_decay=config.weight_decay or None, **arguments)
-    return keras.optimizers.AdamW(**arguments)
+    # Unlike the others it refuses None.
+    return keras.optimizers.AdamW(**arguments | {"weight_decay": config.weight_decay})
 
 
 def add_l2(network: keras.Model, strength: float) -> None:

@@ -101,3 +101,12 @@ def test_what_cannot_be_trained_by_is_refused(field: str, value: object) -> None
         replace(CONFIG, **{field: value})
     assert refusal.value.code == f"bad_{field}"
     assert "Allowed" in refusal.value.message
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+def test_weights_need_not_decay(name: str) -> None:
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    before = network.get_weights()
+    optimizer = build_optimizer(replace(CONFIG, optimizer=name, weight_decay=0.0), 10)
+    optimizer.apply([keras.ops.zeros_like(v) for v in network.variables], network.variables)
+    np.testing.assert_allclose(network.get_weights()[0], before[0], atol=1e-6)
