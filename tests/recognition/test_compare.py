@@ -40,7 +40,7 @@ def test_the_best_on_validation_becomes_a_version_beside_its_leaderboard(
     colors: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     output = compare(
-        "colors", "--data", colors, "--architectures", "linear:epochs=1", "cnn:epochs=2",
+        "colors", "--data", colors, "--architectures", "linear:epochs=1", "mlp:epochs=2,layers=8",
         "mobilenet_v2:weights=imagenet,image_size_px=16", "--name", "My colours",
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ def test_the_best_on_validation_becomes_a_version_beside_its_leaderboard(
     chosen = board.chosen.contender
     assert {str(row.contender) for row in board.rows} == {
         "linear:epochs=1",
-        "cnn:epochs=2",
+        "mlp:epochs=2,layers=8",
         "mobilenet_v2:image_size_px=16,weights=imagenet",
     }
     assert board.rows[-1].error
