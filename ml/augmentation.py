@@ -14,6 +14,8 @@ import tensorflow as tf
 Mix = Literal["none", "mixup", "cutmix"]
 
 MIXUP_ALPHA = 0.2  # Zhang et al. 2018, for photographs
+INK_LEVEL = 64  # of 255; lighter is part of a stroke
+LEAST_NARROWNESS = 0.4  # narrower strokes, as of a plain 1, would become a block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,9 @@ class Augmentation:
     """Fraction by which all values of a picture are multiplied, up or down."""
     thickness: float = 0.0
     """How far light strokes grow or shrink, in [0, 1]: at 1 by a whole pixel on every side."""
+    fill: float = 0.0
+    """How far half of the drawings are stretched to be as wide as high, in [0, 1]. Much
+    written data is normalised so, and some people do write wide."""
 
 
 NO_AUGMENTATION = Augmentation()
@@ -40,7 +45,7 @@ PHOTOS = Augmentation(
     rotation_rad=0.25, zoom=0.2, stretch=0.06, shift=0.08, mirror=True, brightness=0.2
 )
 DRAWINGS = Augmentation(
-    rotation_rad=0.16, shear_rad=0.2, zoom=0.08, stretch=0.25, shift=0.045, thickness=0.6
+    rotation_rad=0.16, shear_rad=0.2, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
 )
 
 AUGMENTATIONS: dict[str, Augmentation] = {
@@ -59,7 +64,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "drawings_light": Augmentation(rotation_rad=0.08, shear_rad=0.07, zoom=0.03, shift=0.03),
     "drawings": DRAWINGS,
     "drawings_strong": Augmentation(
-        rotation_rad=0.25, shear_rad=0.3, zoom=0.12, stretch=0.35, shift=0.07, thickness=0.9
+        rotation_rad=0.25,
+        shear_rad=0.3,
+        zoom=0.12,
+        stretch=0.3,
+        shift=0.07,
+        thickness=0.9,
+        fill=1.0,
     ),
 }
 
@@ -92,12 +103,16 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     batch = tf.shape(images)[0]
     height, width = images.shape[1], images.shape[2]
     draws = tf.unstack(
-        tf.random.stateless_uniform((9, batch), key, minval=-1.0, maxval=1.0), axis=0
+        tf.random.stateless_uniform((10, batch), key, minval=-1.0, maxval=1.0), axis=0
     )
     angle = draws[0] * augmentation.rotation_rad
     shear = draws[1] * augmentation.shear_rad
     zoom, stretch = 1.0 + draws[2] * augmentation.zoom, draws[3] * augmentation.stretch
     scale_x, scale_y = zoom + stretch, zoom - stretch
+    if augmentation.fill:
+        width_ratio, height_ratio = _narrowness(images)
+        scale_x *= width_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
+        scale_y *= height_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
     if augmentation.mirror:
         scale_x *= tf.where(draws[4] < 0, -1.0, 1.0)
     # Output (x, y) → input, about the centre: rotation × shear × scale, then the shift.
@@ -123,6 +138,23 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
         moved *= tf.reshape(1.0 + draws[7] * augmentation.brightness, (-1, 1, 1, 1))
     values = tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
     return tf.ensure_shape(values, images.shape)
+
+
+def _narrowness(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return ink width by height, and height by width, of each drawing, in [0.4, 1]."""
+    ink = tf.reduce_max(images, axis=3) > INK_LEVEL
+    sides = [tf.reduce_any(ink, axis=axis) for axis in (1, 2)]
+    width, height = (_extent(side) for side in sides)
+    return tuple(
+        tf.clip_by_value(ratio, LEAST_NARROWNESS, 1.0) for ratio in (width / height, height / width)
+    )
+
+
+def _extent(occupied: tf.Tensor) -> tf.Tensor:
+    """Return how far it is from the first to the last true of each row, (batch,), 1 or more."""
+    length = tf.shape(occupied, tf.int64)[1]
+    first, from_end = (tf.argmax(tf.cast(o, tf.uint8), 1) for o in (occupied, occupied[:, ::-1]))
+    return tf.cast(tf.maximum(length - from_end - first, 1), tf.float32)
 
 
 def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:

@@ -49,6 +49,7 @@ def test_mirror_alone_gives_the_picture_or_its_mirror_image() -> None:
         shift=st.floats(0, 0.5),
         mirror=st.booleans(),
         thickness=st.floats(0, 1),
+        fill=st.floats(0, 1),
     ),
     st.integers(0, 2**40),
 )
@@ -68,6 +69,17 @@ def test_strokes_grow_and_shrink_and_keep_their_middle() -> None:
     assert (ink > 1).all()
     assert (ink < 5).all()
     np.testing.assert_array_equal(moved[:, 7, 7, 0], 250)
+
+
+def test_half_of_the_narrow_drawings_are_widened_and_none_is_cut() -> None:
+    stroke = np.zeros((64, 28, 28, 1), np.uint8)
+    stroke[:, 4:24, 9:19] = 250  # half as wide as high
+    moved = augment(tf.constant(stroke), Augmentation(fill=1.0), KEY).numpy()
+    widths = (moved[:, 14, :, 0] > 125).sum(axis=1)
+    heights = (moved[:, :, 14, 0] > 125).sum(axis=1)
+    assert 0.3 < np.mean(widths == 10) < 0.7
+    assert widths.max() in (18, 19, 20)
+    np.testing.assert_array_equal(heights, 20)
 
 
 def test_mixing_nothing_changes_nothing() -> None:
