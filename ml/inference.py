@@ -105,6 +105,11 @@ class Classifier:
         return self.metadata.labels
 
     @property
+    def novelty_model(self) -> NoveltyModel | None:
+        """What tells strange pictures; None in a version made before there was one."""
+        return self._novelty_model
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How a picture becomes the network's input."""
         return self.metadata.preprocessing
@@ -131,7 +136,7 @@ class Classifier:
             classifier = cls(metadata, path, _read_novelty(directory, metadata))
             runner = classifier._new_runner()
             _check_signature(runner, metadata)
-            _check_novelty(runner, classifier._novelty_model)
+            _check_novelty(runner, classifier.novelty_model)
             classifier._runners.put(runner)
             classifier._warm_up()
         except ArtifactError:

@@ -49,12 +49,12 @@ def answer_meaning(kind: str, level: float | None) -> str:
     share = Fraction(level or 0).limit_denominator(100)
     if kind == Prediction.Answer.ONE:
         promise = _(
-            "My answers name the right class in %(right)d of %(all)d cases; here one class "
-            "is enough."
+            "For %(right)d of %(all)d pictures like those I learned from, my answer names the "
+            "right class. Here one class is enough."
         )
     else:
         promise = _(
-            "I cannot tell these apart. My answers name the right class in %(right)d of "
-            "%(all)d cases."
+            "I cannot tell these apart here. For %(right)d of %(all)d pictures like those I "
+            "learned from, my answer names the right class."
         )
     return promise % {"right": share.numerator, "all": share.denominator}

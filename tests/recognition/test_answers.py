@@ -69,7 +69,7 @@ def test_answers_are_translated() -> None:
     with translation.override("de"):
         assert answer_text("several", ["rot", "blau"], 3) == "rot oder blau"
         assert answer_text("none", [], 12) == "Keine der 12 Klassen, die ich kenne"
-        assert "19 von 20 Fällen" in answer_meaning("one", 0.95)
+        assert "19 von 20 Bildern" in answer_meaning("one", 0.95)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_upload_is_answered_with_one_class_several_or_none(
     assert f'<p class="answer__meaning">{answer_meaning(kind, 0.95)}</p>' in page
     assert page.count('<li class="class"') == 3
     assert ("That is right" in page) is (kind == "one")
-    assert ("It is red" in page) is (kind == "several")
+    assert ("red is right" in page) is (kind == "several")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_german_page_gives_the_answer_in_german(client: Client, version_row: Pre
     page = page_of(client, version_row, "de")
 
     assert "red oder green</h1>" in page
-    assert "Ich kann sie nicht unterscheiden." in page
+    assert "Ich kann sie hier nicht unterscheiden." in page
     assert "Weißt du, was es ist?" in page
 
 
