@@ -35,6 +35,7 @@ def leaderboard_of(version: ModelVersion) -> Leaderboard:
     return Leaderboard.from_dict(json.loads((version.path / "leaderboard.json").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_best_on_validation_becomes_a_version_beside_its_leaderboard(
     colors: Path, capfd: pytest.CaptureFixture[str]
