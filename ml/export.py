@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ml.errors import TrainingError
-from ml.inference import MAX_TENSOR_ELEMENTS
+from ml.network_checks import MAX_TENSOR_ELEMENTS
 
 SIGNATURE = "serve"
 MOST_LAYERS_TRIED = 200  # converting more than these takes as long as a small training

@@ -1,6 +1,5 @@
 """A model version in memory, ready to classify: LiteRT, without TensorFlow, Keras or Django."""
 
-import math
 import queue
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,20 +7,24 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 
 from ml.artifact import NETWORK_NAME, NOVELTY_NAME, ArtifactMetadata, read_artifact
 from ml.calibration import softmax
 from ml.conformal import prediction_set
 from ml.errors import ArtifactError
+from ml.network_checks import (
+    INPUT,
+    bad_network,
+    check_flatbuffer,
+    check_signature,
+    check_tensors,
+    input_shape,
+)
 from ml.novelty import NoveltyModel
 from ml.preprocessing import Preprocessing, prepare
 
 SIGNATURE = "serve"
-INPUT = "image"
-
-MAX_TENSOR_ELEMENTS = 1 << 24  # 64 MB of floats; MobileNetV2 at 224 px has 1.2 million
-FLATBUFFER_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every LiteRT network
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -130,12 +133,12 @@ class Classifier:
         """
         metadata = read_artifact(directory)
         path = directory / NETWORK_NAME
-        _check_flatbuffer(path)
+        check_flatbuffer(path)
         try:
-            _check_tensors(path)
+            check_tensors(path)
             classifier = cls(metadata, path, _read_novelty(directory, metadata))
             runner = classifier._new_runner()
-            _check_signature(runner, metadata)
+            check_signature(runner, metadata)
             _check_novelty(runner, classifier.novelty_model)
             classifier._runners.put(runner)
             classifier._warm_up()
@@ -143,7 +146,7 @@ class Classifier:
             raise
         except (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError) as error:
             # LiteRT reports damage in the words of whatever layer met it.
-            raise _bad_network(path, f"LiteRT cannot run it ({error})") from error
+            raise bad_network(path, f"LiteRT cannot run it ({error})") from error
         return classifier
 
     def classify(self, prepared: Pixels) -> Classification:
@@ -156,7 +159,7 @@ class Classifier:
             ValueError: the wrong shape or dtype.
             ArtifactError: `bad_network`, the network answered NaN or infinity.
         """
-        height, width, channels = shape = _input_shape(self.preprocessing)
+        height, width, channels = shape = input_shape(self.preprocessing)
         if prepared.dtype != np.uint8 or prepared.shape != shape:
             raise ValueError(
                 f"prepared must be uint8 of shape {(height, width, channels)}, received "
@@ -165,7 +168,7 @@ class Classifier:
         outputs = self._run(np.ascontiguousarray(prepared)[np.newaxis])
         logits = outputs["logits"][0]
         if not np.isfinite(logits).all():
-            raise _bad_network(self._network_path, "it answered NaN or infinity")
+            raise bad_network(self._network_path, "it answered NaN or infinity")
         activation = outputs.get("activation")
         embedding = outputs["embedding"][0]
         probabilities = softmax(logits, self.metadata.temperature)
@@ -206,7 +209,7 @@ class Classifier:
         return interpreter.get_signature_runner(SIGNATURE)
 
     def _warm_up(self) -> None:
-        shape = _input_shape(self.preprocessing)
+        shape = input_shape(self.preprocessing)
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise):
             self.classify(picture)
@@ -218,99 +221,6 @@ def _read_novelty(directory: Path, metadata: ArtifactMetadata) -> NoveltyModel |
     return NoveltyModel.from_bytes((directory / NOVELTY_NAME).read_bytes())
 
 
-def _input_shape(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    channels = 1 if preprocessing.color == "grey" else 3
-    return preprocessing.height_px, preprocessing.width_px, channels
-
-
-def _check_flatbuffer(path: Path) -> None:
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head[4:8] != FLATBUFFER_IDENTIFIER:
-        raise _bad_network(path, f"it is no LiteRT network (it begins with {head!r})")
-
-
-def _check_tensors(path: Path) -> None:
-    """Refuse NaN and infinite weights, and tensors whose claimed size is not their real one.
-
-    The interpreter has no delegate: XNNPACK packs the weights away from sight, and trusts
-    claimed shapes to the point of reading beyond the end of the file. What has no data
-    before anything is allocated is computed, not constant.
-    """
-    interpreter = Interpreter(
-        model_path=str(path),
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    subgraphs = range(interpreter.num_subgraphs())
-    claimed = {
-        (subgraph, tensor["index"]): tensor
-        for subgraph in subgraphs
-        for tensor in interpreter.get_tensor_details(subgraph)
-    }
-    for (subgraph, index), tensor in claimed.items():
-        if _elements(tensor) > MAX_TENSOR_ELEMENTS:
-            raise _bad_network(path, f"{tensor['name']} claims {_elements(tensor)} numbers")
-        if not np.isfinite(tensor["quantization_parameters"]["scales"]).all():
-            raise _nan_weights(path, tensor["name"])
-        if np.dtype(tensor["dtype"]).kind == "f":
-            try:
-                weights = interpreter.get_tensor(index, subgraph)
-            except ValueError:
-                continue
-            if not np.isfinite(weights).all():
-                raise _nan_weights(path, tensor["name"])
-    interpreter.allocate_tensors()
-    for tensor in interpreter.get_tensor_details(0):
-        before = claimed.get((0, tensor["index"]))
-        if before is not None and _elements(before) > _elements(tensor):
-            raise _bad_network(
-                path,
-                f"{tensor['name']} claims {_elements(before)} numbers and has {_elements(tensor)}",
-            )
-
-
-def _elements(tensor: dict[str, Any]) -> int:
-    return math.prod(tensor["shape"].tolist())
-
-
-def _check_signature(runner: Any, metadata: ArtifactMetadata) -> None:
-    path = Path(NETWORK_NAME)
-    inputs, outputs = runner.get_input_details(), runner.get_output_details()
-    if set(inputs) != {INPUT}:
-        raise _bad_network(path, f"its inputs must be {INPUT}, received {sorted(inputs)}")
-    expected = (1, *_input_shape(metadata.preprocessing))
-    received = tuple(int(side) for side in inputs[INPUT]["shape"])
-    if received != expected or inputs[INPUT]["dtype"] is not np.uint8:
-        raise _bad_network(
-            path,
-            f"its input must be uint8 {expected} as the preprocessing says, received "
-            f"{np.dtype(inputs[INPUT]['dtype'])} {received}",
-        )
-    if missing := {"logits", "embedding"} - set(outputs):
-        raise _bad_network(path, f"it lacks the outputs {', '.join(sorted(missing))}")
-    shapes = {name: tuple(map(int, output["shape"])) for name, output in outputs.items()}
-    ranks = {"logits": 2, "embedding": 2, "activation": 4}
-    for name, rank in ranks.items():
-        if name in outputs and (
-            len(shapes[name]) != rank
-            or min(shapes[name]) < 1
-            or outputs[name]["dtype"] is not np.float32
-        ):
-            raise _bad_network(
-                path,
-                f"{name} must be float32 with {rank} axes, received "
-                f"{np.dtype(outputs[name]['dtype'])} {shapes[name]}",
-            )
-    for name in ("logits", "activation"):
-        if name in outputs and shapes[name][-1] != len(metadata.labels):
-            raise ArtifactError(
-                "labels_mismatch",
-                f"The metadata has {len(metadata.labels)} labels, but {name} of the network "
-                f"has {shapes[name][-1]} classes. Export the network and its labels together.",
-            )
-
-
 def _check_novelty(runner: Any, novelty_model: NoveltyModel | None) -> None:
     depth = int(runner.get_output_details()["embedding"]["shape"][-1])
     if novelty_model is not None and novelty_model.depth != depth:
@@ -319,19 +229,3 @@ def _check_novelty(runner: Any, novelty_model: NoveltyModel | None) -> None:
             f"{NOVELTY_NAME} is for embeddings of {novelty_model.depth} numbers, but those of "
             f"the network have {depth}. Export the network and its novelty model together.",
         )
-
-
-def _bad_network(path: Path, fault: str) -> ArtifactError:
-    return ArtifactError(
-        "bad_network",
-        f"{path.name} cannot be used: {fault}. Train or export the model version again, or "
-        "activate another.",
-    )
-
-
-def _nan_weights(path: Path, tensor: str) -> ArtifactError:
-    return ArtifactError(
-        "nan_weights",
-        f"{path.name} has NaN or infinite weights in {tensor}. Train the model version "
-        "again, or activate another.",
-    )

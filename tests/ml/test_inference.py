@@ -390,6 +390,7 @@ def test_altered_network_is_refused_unopened(
         raise AssertionError("the network was opened")
 
     monkeypatch.setattr("ml.inference.Interpreter", opened)
+    monkeypatch.setattr("ml.network_checks.Interpreter", opened)
 
     with pytest.raises(ArtifactError) as caught:
         Classifier.load(copy)
