@@ -21,8 +21,9 @@ from ml.downloads import fetch_sources
 from ml.errors import LacewingError, TrainingError
 from ml.evaluation import format_results
 from ml.pipeline import cache_pictures
-from ml.plan import Plan, TrainingOptions, make_plan
+from ml.plan import Plan, make_plan
 from ml.scoring import score
+from ml.training_options import TrainingOptions
 from ml.version import write_version
 
 

@@ -27,8 +27,9 @@ from ml.errors import LacewingError
 from ml.evaluation import format_results
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard, LeaderboardRow, ranked, selection_optimism
 from ml.pipeline import PictureCache, cache_pictures
-from ml.plan import Plan, TrainingOptions
+from ml.plan import Plan
 from ml.scoring import Scores, score, served
+from ml.training_options import TrainingOptions
 from ml.version import write_version
 
 TIMED_PICTURES = 30

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,62 +16,20 @@ from ml.dataset import Dataset, read_pixels
 from ml.errors import TrainingError
 from ml.preprocessing import Preprocessing
 from ml.recipes import REFERENCE_BATCH, recipe_for
+from ml.training_options import TrainingOptions
 
 LOOKED_AT = 64  # pictures, spread over the data set, that tell their size and colour
 SMALL_SIDE_PX = 64  # pictures no larger than this are learned from scratch
 GREY_TOLERANCE = 8  # largest difference between channels of a picture that counts as grey
 DRAWING_SIDE_PX = 28  # MNIST's
-EPOCHS_REFINE, MOST_EPOCHS_REFINE = 3, 6
-STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
-BATCH_REFINE = 32
+EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 10
+STEPS_REFINE = 200  # wanted in all, so that few pictures are seen more often
+BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
 QUICK_SIZE_PX = 160  # of photographs
-REFINE_RATE, REFINE_DECAY = 3e-4, 0.02
+REFINE_RATE, REFINE_DECAY = 5e-4, 0.02
 
-SHAPE_FIELDS = tuple(field.name for field in fields(NetworkOptions))
 LABEL_SMOOTHING = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingOptions:
-    """What a person may ask for; None leaves the choice to `make_plan`."""
-
-    architecture: str | None = None
-    image_size_px: int | None = None
-    epochs: int | None = None
-    weights: str | None = None
-    pictures: str | None = None
-    """"photos" or "drawings": drawings are cropped to their ink and never mirrored."""
-    quick: bool = False
-    """A first answer in the least time: the head alone, or one epoch."""
-    augmentation: str | None = None
-    """"auto", "none", "light" or "strong"."""
-    mix: str | None = None
-    batch_size: int | None = None
-    loss: str | None = None
-    label_smoothing: float | None = None
-    optimizer: str | None = None
-    schedule: str | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    l2: float | None = None
-    ema: float | None = None
-    patience: int | None = None
-    layers: tuple[int, ...] | None = None
-    activation: str | None = None
-    depth: int | None = None
-    width: int | None = None
-    dropout: float | None = None
-    neighbours: int | None = None
-    distance: str | None = None
-    seed: int = 0
-
-    def shape(self) -> NetworkOptions:
-        """Return what is asked of the network itself.
-
-        Raises TrainingError("bad_<option>") for a value that is not allowed.
-        """
-        return NetworkOptions.from_dict({name: getattr(self, name) for name in SHAPE_FIELDS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,19 +136,23 @@ def _config(
     recipe = recipe_for(architecture)
     pictures = len(dataset.of_split("train"))
     largest_batch = BATCH_REFINE if transfer else REFERENCE_BATCH
-    batch_size = options.batch_size or max(8, min(largest_batch, pictures // MINIMUM_BATCHES))
+    chosen_batch = max(8, min(largest_batch, pictures // MINIMUM_BATCHES))
+    batch_size = min(chosen_batch if options.batch_size is None else options.batch_size, pictures)
+    steps = pictures // max(1, batch_size)
     if options.epochs is not None:
         epochs = options.epochs
     elif options.quick:
         epochs = 0 if transfer else 1
     elif transfer:
-        steps = max(1, pictures // BATCH_REFINE)
         epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
     else:
         epochs = recipe.epochs_small if small else recipe.epochs_photos
-    rate, decay = REFINE_RATE, REFINE_DECAY
-    if not transfer:
-        rate, decay = recipe.rate_for(min(batch_size, pictures)), recipe.weight_decay
+    if transfer:
+        rate, decay = REFINE_RATE * (batch_size / BATCH_REFINE) ** 0.5, REFINE_DECAY
+        # The mean of the weights spans half of the training.
+        ema = max(0.0, 1 - 2 / max(1, epochs * steps))
+    else:
+        rate, decay, ema = recipe.rate_for(batch_size), recipe.weight_decay, recipe.ema
     asked: dict[str, Any] = {
         "mix": options.mix,
         "loss": options.loss,
@@ -209,7 +171,7 @@ def _config(
         "learning_rate": rate,
         "weight_decay": decay,
         "label_smoothing": LABEL_SMOOTHING if transfer else recipe.label_smoothing,
-        "ema": 0.0 if transfer else recipe.ema,
+        "ema": ema,
     }
     augmented = transfer or (recipe.augmented and not options.quick)
     return TrainingConfig(

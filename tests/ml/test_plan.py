@@ -8,7 +8,8 @@ from PIL import Image
 
 from ml.dataset import Dataset, load_dataset
 from ml.errors import TrainingError
-from ml.plan import Plan, TrainingOptions, make_plan
+from ml.plan import Plan, make_plan
+from ml.training_options import TrainingOptions
 from tests.ml.training_pictures import write_folder
 
 
