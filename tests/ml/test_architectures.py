@@ -1,5 +1,6 @@
 """The contract that every architecture keeps."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,68 +8,139 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
-from ml.architectures import ARCHITECTURES, build_network
-from ml.architectures.weights import parse_weights
-from ml.errors import TrainingError
-from ml.export import SIGNATURE, export_litert, round_to_float16
-from ml.training import TrainingConfig, train
+from ml.architectures import ARCHITECTURES, NetworkOptions, build_network
+from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
+from ml.calibration import softmax
+from ml.checkpoint import CheckpointStore, HistoryRow, Progress
+from ml.config import TrainingConfig
+from ml.export import export_litert, round_to_float16
+from ml.inference import Classifier
+from ml.preprocessing import Preprocessing
+from ml.recipes import recipe_for
+from ml.training import train
 from tests.ml.training_pictures import LABELS, colored_pictures, training_data
 
-SIDE_PX = 32
+# Minutes of converting in all; `make test-server` runs them.
+SLOW = {"mobilenet_v2", "mobilenet_v3_large", "efficientnet_v2_b0"}
+SMALLER = {  # the same layers, fewer of them
+    "mlp": NetworkOptions(layers=(32, 16)),
+    "recurrent": NetworkOptions(depth=1, width=16),
+    "attention": NetworkOptions(depth=1, width=32),
+    "residual_cnn": NetworkOptions(width=8),
+}
+WITHOUT_MAPS = {
+    "nearest_neighbours",
+    "linear",
+    "perceptron",
+    "mlp",
+    "recurrent",
+    "spatial_transformer",
+}
+LARGEST_EMBEDDING = 1280
 
 
-def softmax(logits: Any) -> Any:
-    return np.asarray(tf.nn.softmax(logits))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """One architecture after a training that was interrupted and taken up again."""
 
-
-SLOW_TO_EXPORT = {"mobilenet_v2"}  # a minute of converting; `make test-server` runs it
+    name: str
+    side_px: int
+    network: keras.Model
+    history: list[HistoryRow]
 
 
 def _as_parameter(name: str) -> Any:
-    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_TO_EXPORT else [])
+    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
 
 
 @pytest.fixture(scope="module", params=[_as_parameter(name) for name in sorted(ARCHITECTURES)])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Each architecture, trained by its own recipe on three colours.
 
     A backbone begins with a file of weights nobody trained; only its head is trained here.
     """
     name, workspace = request.param, tmp_path_factory.mktemp(request.param)
+    transfer = ARCHITECTURES[name].recipe == "transfer"
+    side_px = 32 if transfer or name == "pp_lcnet" else 16
     weights = "none"
-    if ARCHITECTURES[name].recipe == "transfer":
+    if transfer:
         weights = str(workspace / "backbone.weights.h5")
-        network = build_network(name, (SIDE_PX, SIDE_PX, 3), len(LABELS), "none")
+        network = build_network(name, (side_px, side_px, 3), len(LABELS), "none")
         network.get_layer("features").get_layer("backbone").save_weights(weights)
+    recipe = recipe_for(name)
     config = TrainingConfig(
         architecture=name,
+        options=SMALLER.get(name, NetworkOptions()).to_dict(),
         weights=weights,
-        epochs=0 if weights != "none" else 2,
+        epochs=0 if transfer else 2,
         batch_size=8,
         seed=3,
-        augmentation="photos",
+        augmentation="none",
+        optimizer=recipe.optimizer,
+        learning_rate=recipe.rate_for(8),
+        weight_decay=recipe.weight_decay,
     )
-    return train(training_data(24, SIDE_PX), config, workspace=workspace, progress=False)
+    data = training_data(24, side_px)
+    if ARCHITECTURES[name].recipe != "memorise":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(CheckpointStore, "save", _save_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                train(data, config, workspace=workspace, progress=False)
+    done = train(data, config, workspace=workspace, progress=False)
+    round_to_float16(done.network)
+    return Trained(name=name, side_px=side_px, network=done.network, history=done.history)
 
 
-def test_training_makes_the_loss_smaller(trained: Any) -> None:
-    first, last = trained.history[0], trained.history[-1]
-    assert last["loss"] < first["loss"]
-    assert last["val_accuracy"] > 1 / len(LABELS)
+_save = CheckpointStore.save
 
 
-def test_network_gives_one_logit_for_each_class(trained: Any) -> None:
-    pictures, _ = colored_pictures(2, SIDE_PX)
+def _save_and_stop(store: CheckpointStore, progress: Progress) -> None:
+    _save(store, progress)
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def classifier(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """Return the architecture as the site serves it: LiteRT, checked by the loader."""
+    directory = tmp_path_factory.mktemp("versions") / trained.name
+    metadata = ArtifactMetadata(
+        name=trained.name,
+        labels=LABELS,
+        preprocessing=Preprocessing(height_px=trained.side_px, width_px=trained.side_px),
+        architecture=trained.name,
+        parameters=trained.network.count_params(),
+        config={},
+        temperature=1.0,
+        dataset={},
+        libraries={},
+        created_at="2026-01-01T00:00:00+00:00",
+        files={},
+    )
+    write_artifact(directory, metadata, {NETWORK_NAME: export_litert(trained.network)})
+    return Classifier.load(directory)
+
+
+def test_training_goes_on_where_it_stopped_and_makes_the_loss_smaller(trained: Trained) -> None:
+    epochs = [row["epoch"] for row in trained.history]
+    assert epochs == list(range(1, len(epochs) + 1))
+    if ARCHITECTURES[trained.name].recipe == "memorise":
+        assert len(epochs) == 1
+    else:
+        assert trained.history[-1]["loss"] < trained.history[0]["loss"]
+    assert max(float(row["val_accuracy"]) for row in trained.history) > 1 / len(LABELS)
+
+
+def test_network_gives_one_finite_logit_for_each_class(trained: Trained) -> None:
+    pictures, _ = colored_pictures(2, trained.side_px)
     logits = np.asarray(trained.network(pictures, training=False))
     assert logits.shape == (6, len(LABELS))
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
 
 
-def test_every_parameter_receives_a_gradient(trained: Any) -> None:
-    pictures, truth = colored_pictures(8, SIDE_PX)
+def test_every_parameter_receives_a_gradient(trained: Trained) -> None:
+    pictures, truth = colored_pictures(8, trained.side_px)
     with tf.GradientTape() as tape:
         logits = trained.network(pictures, training=True)
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))
@@ -82,69 +154,40 @@ def test_every_parameter_receives_a_gradient(trained: Any) -> None:
     assert without == []
 
 
-def test_keras_and_litert_agree_and_give_three_outputs(trained: Any) -> None:
-    round_to_float16(trained.network)
-    interpreter = Interpreter(model_content=export_litert(trained.network))
-    serve = interpreter.get_signature_runner(SIGNATURE)
-    pictures, _ = colored_pictures(3, SIDE_PX, seed=5)
-    for picture in pictures:
-        outputs = serve(image=picture[np.newaxis])
-        logits = np.asarray(trained.network(picture[np.newaxis], training=False))
-        np.testing.assert_allclose(softmax(outputs["logits"]), softmax(logits), atol=1e-3)
-    assert outputs["embedding"].ndim == 2
-    assert outputs["activation"].ndim == 4
-    assert outputs["activation"].shape[-1] == len(LABELS)
+def test_served_network_agrees_with_the_trained_one(
+    trained: Trained, classifier: Classifier
+) -> None:
+    pictures, _ = colored_pictures(3, trained.side_px, seed=5)
+    embed = keras.Model(trained.network.input, trained.network.get_layer("embedding").output)
+    embeddings = np.asarray(embed(pictures, training=False))
+    logits = np.asarray(trained.network(pictures, training=False))
+    assert embeddings.shape[1] <= LARGEST_EMBEDDING
+    for picture, embedding, expected in zip(pictures, embeddings, logits, strict=True):
+        served = classifier.classify(picture)
+        np.testing.assert_allclose(served.probabilities, softmax(expected), atol=1e-3)
+        # The converter folds batch normalisation into weights that it rounds once more.
+        np.testing.assert_allclose(served.logits, expected, atol=1e-2)
+        np.testing.assert_allclose(served.embedding, embedding, atol=1e-2, rtol=1e-2)
 
 
-def test_keras_file_holds_the_whole_network(trained: Any, tmp_path: Path) -> None:
+def test_served_network_shows_where_it_looks_if_it_has_feature_maps(
+    trained: Trained, classifier: Classifier
+) -> None:
+    picture = colored_pictures(1, trained.side_px, seed=5)[0][0]
+    served = classifier.classify(picture)
+    if trained.name in WITHOUT_MAPS:
+        assert served.activation is None
+        return
+    assert served.activation is not None
+    assert served.activation.shape[-1] == len(LABELS)
+    if isinstance(trained.network.get_layer("embedding"), keras.layers.GlobalAveragePooling2D):
+        np.testing.assert_allclose(served.activation.mean((0, 1)), served.logits, atol=1e-2)
+
+
+def test_keras_file_holds_the_whole_network(trained: Trained, tmp_path: Path) -> None:
     trained.network.save(tmp_path / "model.keras")
     restored = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    pictures, _ = colored_pictures(2, SIDE_PX)
+    pictures, _ = colored_pictures(2, trained.side_px)
     np.testing.assert_allclose(
         restored(pictures, training=False), trained.network(pictures, training=False), atol=1e-5
     )
-
-
-def test_cnn_takes_grey_and_odd_sizes() -> None:
-    network = build_network("cnn", (30, 45, 1), 4, "none")
-    assert network(np.zeros((1, 30, 45, 1), np.uint8)).shape == (1, 4)
-
-
-def test_cnn_has_the_documented_number_of_parameters() -> None:
-    assert build_network("cnn", (28, 28, 1), 10, "none").count_params() == 64_194
-
-
-@pytest.mark.parametrize(
-    ("architecture", "shape", "code"),
-    [
-        ("resnet_9000", (32, 32, 3), "unknown_architecture"),
-        ("cnn", (8, 8, 3), "bad_image_size"),
-        ("mobilenet_v2", (16, 16, 3), "bad_image_size"),
-        ("mobilenet_v3_small", (64, 64, 1), "bad_color"),
-    ],
-)
-def test_what_a_family_cannot_take_is_refused(
-    architecture: str, shape: tuple[int, int, int], code: str
-) -> None:
-    with pytest.raises(TrainingError) as refusal:
-        build_network(architecture, shape, 3, "none")
-    assert refusal.value.code == code
-
-
-def test_cnn_refuses_weights() -> None:
-    with pytest.raises(TrainingError, match="from scratch"):
-        build_network("cnn", (32, 32, 3), 3, "imagenet")
-
-
-@pytest.mark.parametrize("text", ["no-such.weights.h5", "imagnet", "/"])
-def test_unknown_weights_are_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(TrainingError, match=r"imagenet.*none.*weights\.h5"):
-        parse_weights(text)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "other.weights.h5"
-    build_network("cnn", (32, 32, 3), 3, "none").save_weights(path)
-    with pytest.raises(TrainingError, match="do not fit") as refusal:
-        build_network("mobilenet_v3_small", (32, 32, 3), 3, path)
-    assert refusal.value.code == "bad_weights"
