@@ -3,13 +3,13 @@
 Cover & Hart 1967, "Nearest Neighbor Pattern Classification"; votes weighted by distance as
 in Dudani 1976, "The Distance-Weighted k-Nearest-Neighbor Rule". Nothing is trained: the
 pictures become constants of the network, averaged down to the largest size at which one has
-at most 1,280 numbers and all together 12 million, which is 24 MB in float16. If they are
-too many even at 8×8, an even share of each class is kept.
+at most 1,280 numbers and all together 12 million (6 million for l1), which is 24 MB in the
+file. If they are too many even at 8×8, an even share of each class is kept.
 
 Input (batch, height, width, 1 or 3) uint8; output (batch, classes) logits, of which softmax
 makes each class's share of the votes. The embedding is the row of pixels in 0..1. It has no
-parameters to train; the numbers it remembers grow with the pictures: 794 for each at
-28×28×1 up to 15,000 pictures, 1,202 at 160×160×3 up to 10,000. There are no feature maps, so
+parameters to train; the numbers it remembers grow with the pictures: 787 for each at
+28×28×1 up to 15,000 pictures, 1,203 at 160×160×3 up to 10,000. There are no feature maps, so
 it gives no activation.
 
 Options: `neighbours` that vote (5); `distance`: l2 (default) or l1.
@@ -28,7 +28,8 @@ from ml.architectures.requirements import require_no_weights
 from ml.architectures.weights import Weights
 
 NEIGHBOURS = 5
-MOST_REMEMBERED = 12_000_000  # numbers: 24 MB in the file, 48 MB while serving
+# Numbers: 24 MB in the file, where LiteRT halves what is multiplied, but not what is subtracted.
+MOST_REMEMBERED = {"l2": 12_000_000, "l1": 6_000_000}
 LEAST_SIDE_PX = 8
 UNKNOWN_PICTURE = 128  # level of the one picture of each class before there are any
 CHUNK_NUMBERS = 1 << 18  # differences held at once, which fit a processor's cache
@@ -50,42 +51,50 @@ class NeighbourVotes(layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make room for the pictures, the squares of their lengths, and their classes."""
-        numbers = input_shape[-1]
-        self.pictures = self._room("pictures", (self.remembered, numbers))
-        self.squares = self._room("squares", (self.remembered,))
+        self.numbers = input_shape[-1] or 0
+        self.pictures = self._room("pictures", (self.remembered, self.numbers))
+        # In two parts: one float16 would blur the distances that are differences of them.
+        self.squares = self._room("squares", (2, self.remembered))
         self.truth = self._room("truth", (self.remembered,), dtype="int32")
 
     def remember(self, rows: npt.NDArray[np.float32], truth: npt.NDArray[np.int32]) -> None:
-        """Keep the rows (remembered, numbers) and their classes (remembered,)."""
+        """Keep the rows (remembered, numbers) and their classes (remembered,).
+
+        Both are kept as a float16 file holds them.
+        """
+        rows = rows.astype(np.float16).astype(np.float32)
+        squares = np.square(rows).sum(axis=1)
+        coarse = squares.astype(np.float16).astype(np.float32)
         self.pictures.assign(rows)
-        self.squares.assign(np.square(rows).sum(axis=1))
+        self.squares.assign(np.stack([coarse, squares - coarse]))
         self.truth.assign(truth)
 
     def call(self, rows: Any) -> Any:
         """Let the nearest vote."""
-        _, nearest = ops.top_k(self._nearness(rows), min(self.neighbours, self.remembered))
-        differences = ops.take(self.pictures, nearest, axis=0) - ops.expand_dims(rows, 1)
-        if self.distance == "l1":
-            distances = ops.mean(ops.abs(differences), axis=-1)
-        else:
-            distances = ops.sqrt(ops.mean(ops.square(differences), axis=-1))
+        far = self._absolute(rows) if self.distance == "l1" else self._squared(rows)
+        nearest, places = ops.top_k(-far, min(self.neighbours, self.remembered))
+        distances = ops.maximum(-nearest, 0.0) / self.numbers
+        if self.distance == "l2":
+            distances = ops.sqrt(distances)
         distances = distances + NEARNESS
         weights = ops.min(distances, axis=1, keepdims=True) / distances
-        voters = ops.one_hot(ops.take(self.truth, nearest, axis=0), self.classes, dtype="float32")
+        voters = ops.one_hot(ops.take(self.truth, places, axis=0), self.classes, dtype="float32")
         votes = ops.sum(ops.expand_dims(weights, -1) * voters, axis=1)
-        return ops.log(
-            (votes + PRIOR / self.classes) / (ops.sum(weights, axis=1, keepdims=True) + PRIOR)
-        )
+        total = ops.sum(weights, axis=1, keepdims=True)
+        return ops.log((votes + PRIOR / self.classes) / (total + PRIOR))
 
-    def _nearness(self, rows: Any) -> Any:
-        """Return (batch, remembered): larger for nearer."""
-        if self.distance == "l2":  # |x|² is the same for all
-            return 2 * ops.matmul(rows, ops.transpose(self.pictures)) - self.squares
-        step = max(1, CHUNK_NUMBERS // self.pictures.shape[1])
+    def _squared(self, rows: Any) -> Any:
+        """Return the sums of squared differences, (batch, remembered)."""
+        lengths = ops.sum(ops.square(rows), axis=1, keepdims=True)
+        products = ops.matmul(rows, ops.transpose(self.pictures))
+        return (self.squares[0] - 2 * products + lengths) + self.squares[1]
+
+    def _absolute(self, rows: Any) -> Any:
+        """Return the sums of absolute differences, (batch, remembered)."""
+        step = max(1, CHUNK_NUMBERS // self.numbers)
+        asked = ops.expand_dims(rows, 1)
         parts = [
-            -ops.sum(
-                ops.abs(self.pictures[start : start + step] - ops.expand_dims(rows, 1)), axis=-1
-            )
+            ops.sum(ops.abs(self.pictures[start : start + step] - asked), axis=-1)
             for start in range(0, self.remembered, step)
         ]
         return ops.concatenate(parts, axis=1)
@@ -126,18 +135,19 @@ def memorise(
     options: NetworkOptions,
 ) -> keras.Model:
     """Build the network that remembers pictures (n, height, width, channels) of classes (n,)."""
-    shape = pictures.shape[1:]
+    shape, distance = pictures.shape[1:], options.distance or "l2"
+    most = MOST_REMEMBERED[distance]
     smallest = size_within(shape, LEAST_SIDE_PX**2 * shape[2])
-    kept = _even_share(truth, MOST_REMEMBERED // (smallest[0] * smallest[1] * shape[2]))
+    kept = _even_share(truth, most // (smallest[0] * smallest[1] * shape[2]))
     image = keras.Input(shape, dtype="uint8", name="image")
     embedding = pixel_vector(
-        image, most_numbers=min(MOST_NUMBERS, MOST_REMEMBERED // len(kept)), name="embedding"
+        image, most_numbers=min(MOST_NUMBERS, most // len(kept)), name="embedding"
     )
     votes = NeighbourVotes(
         len(kept),
         classes,
         options.neighbours or NEIGHBOURS,
-        options.distance or "l2",
+        distance,
         name="logits",
     )
     head = keras.Sequential([keras.Input((embedding.shape[-1],)), votes], name="head")
