@@ -2,8 +2,8 @@
 
 With cross-entropy it is softmax regression (logistic regression for two classes; Cox 1958,
 "The Regression Analysis of Binary Sequences"), with the hinge loss a multi-class support
-vector machine (Weston & Watkins 1999, "Support Vector Machines for Multi-Class Pattern
-Recognition").
+vector machine (Crammer & Singer 2001, "On the Algorithmic Implementation of Multiclass
+Kernel-based Vector Machines").
 
 Input (batch, height, width, 1 or 3) uint8 of any size; output (batch, classes) logits. The
 embedding is the row of pixels in 0..1; pictures of more than 1,280 numbers are averaged
