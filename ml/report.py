@@ -175,6 +175,8 @@ def metrics(contents: ReportContents) -> dict[str, float | int]:
     for score in contents.sets:
         figures[f"coverage_{score.level:.2f}"] = score.coverage
         figures[f"set_size_{score.level:.2f}"] = score.mean_size
+    if contents.refusals is not None:
+        figures["known_refused"] = contents.refusals.refused
     return figures
 
 

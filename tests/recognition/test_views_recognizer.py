@@ -61,6 +61,19 @@ def test_a_recognizer_shows_its_classes_as_words_and_its_measurements(
     assert "(95% interval 99.4% to 99.7%)" in page
 
 
+def test_a_recognizer_says_what_becomes_of_pictures_of_anything_else(
+    client: Client, served: Recognizer
+) -> None:
+    version = served.active_version()
+    page = client.get(served.get_absolute_url())
+    assert "is still given to the class that resembles it most" in page.content.decode()
+    version.metrics = {**version.metrics, "known_refused": 0.042}
+    version.save(update_fields=["metrics"])
+    page = client.get(served.get_absolute_url())
+    assert "mostly says that it is none of them" in page.content.decode()
+    assert "4.2" in page.content.decode()
+
+
 def test_a_recognizer_without_measurements_says_so(client: Client, served: Recognizer) -> None:
     served.versions.update(metrics={})
     assert "registered without measurements" in text_of(client.get("/colors/"))
