@@ -48,6 +48,8 @@ DRAWINGS = Augmentation(
     rotation_rad=0.16, shear_rad=0.2, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
 )
 
+GREY = Augmentation(rotation_rad=0.12, shear_rad=0.1, zoom=0.06, stretch=0.06, shift=0.04)
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NO_AUGMENTATION,
     "photos_light": Augmentation(zoom=0.1, shift=0.04, mirror=True, brightness=0.1),
@@ -60,6 +62,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
         shift=0.15,
         mirror=True,
         brightness=0.4,
+    ),
+    "grey_light": Augmentation(rotation_rad=0.06, shear_rad=0.05, zoom=0.03, shift=0.02),
+    "grey": GREY,
+    "grey_strong": Augmentation(
+        rotation_rad=0.2, shear_rad=0.2, zoom=0.1, stretch=0.12, shift=0.06
     ),
     "drawings_light": Augmentation(rotation_rad=0.08, shear_rad=0.07, zoom=0.03, shift=0.03),
     "drawings": DRAWINGS,

@@ -89,6 +89,7 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     look = _look(dataset)
     drawings = _choice("pictures", options.pictures, ("photos", "drawings")) == "drawings"
     small = drawings or look.side_px <= SMALL_SIDE_PX
+    kind = "drawings" if drawings else "grey" if small and look.is_grey else "photos"
     name = options.architecture or ("cnn" if small else "mobilenet_v2")
     architecture = architecture_named(name)
     shape = options.shape()
@@ -106,6 +107,7 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
         shape=shape,
         transfer=transfer,
         small=small,
+        kind=kind,
     )
     color = "grey" if grey else "colour"
     return Plan(
@@ -132,6 +134,7 @@ def _config(
     shape: NetworkOptions,
     transfer: bool,
     small: bool,
+    kind: str,
 ) -> TrainingConfig:
     recipe = recipe_for(architecture)
     pictures = len(dataset.of_split("train"))
@@ -181,7 +184,7 @@ def _config(
         epochs=epochs,
         batch_size=batch_size,
         seed=options.seed,
-        augmentation=_augmentation(options.augmentation, small=small, augmented=augmented),
+        augmentation=_augmentation(options.augmentation, kind, augmented=augmented),
         mirror=not mirror_changes_meaning(dataset.labels),
         **(defaults | {key: value for key, value in asked.items() if value is not None}),
     )
@@ -206,11 +209,10 @@ def _size_px(
     return architecture.image_size_px
 
 
-def _augmentation(asked: str | None, *, small: bool, augmented: bool) -> str:
+def _augmentation(asked: str | None, kind: str, *, augmented: bool) -> str:
     strength = _choice("augmentation", asked, ("auto", "none", "light", "strong"))
     if strength == "none" or (strength == "auto" and not augmented):
         return "none"
-    kind = "drawings" if small else "photos"
     return kind if strength == "auto" else f"{kind}_{strength}"
 
 

@@ -53,7 +53,9 @@ def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
             pixels = np.clip(rng.normal(level, 20, (30, 30)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / f"{number}.png")
     dataset = load_dataset([tmp_path / "greys"], unpack_dir=tmp_path, progress=False)
-    assert make_plan(dataset, TrainingOptions()).preprocessing.color == "grey"
+    plan = make_plan(dataset, TrainingOptions())
+    assert plan.preprocessing.color == "grey"
+    assert plan.config.augmentation == "grey"
 
 
 def test_drawings_are_cropped_to_their_ink_and_never_mirrored(photos: Dataset) -> None:
@@ -90,7 +92,7 @@ def test_simple_networks_are_not_augmented_unless_asked(small: Dataset) -> None:
     plan = make_plan(small, TrainingOptions(architecture="linear"))
     assert plan.config.augmentation == "none"
     asked = make_plan(small, TrainingOptions(architecture="linear", augmentation="light"))
-    assert asked.config.augmentation == "drawings_light"
+    assert asked.config.augmentation == "photos_light"
 
 
 def test_the_rate_follows_the_batch(small: Dataset) -> None:
@@ -112,7 +114,7 @@ def test_recipe_and_shape_are_as_asked(small: Dataset) -> None:
     assert (config.loss, config.optimizer, config.mix) == ("hinge", "muon", "mixup")
     assert (config.schedule, config.learning_rate, config.weight_decay) == ("cosine", 0.02, 0.1)
     assert (config.label_smoothing, config.l2, config.ema, config.patience) == (0.0, 1e-4, 0.99, 3)
-    assert config.augmentation == "drawings_strong"
+    assert config.augmentation == "photos_strong"
     assert "depth 3, width 12" in plan.lines()[0]
 
 
