@@ -3,8 +3,9 @@
 Cover & Hart 1967, "Nearest Neighbor Pattern Classification"; votes weighted by distance as
 in Dudani 1976, "The Distance-Weighted k-Nearest-Neighbor Rule". Nothing is trained: the
 pictures become constants of the network, averaged down to the largest size at which one has
-at most 1,280 numbers and all together 12 million (6 million for l1), which is 24 MB in the
-file. If they are too many even at 8×8, an even share of each class is kept.
+at most 1,280 numbers and all together 12 million, which is 24 MB in the file; for l1, which
+takes longer, 6 million. If they are too many even at 8×8, an even share of each class is
+kept.
 
 Input (batch, height, width, 1 or 3) uint8; output (batch, classes) logits, of which softmax
 makes each class's share of the votes. The embedding is the row of pixels in 0..1. It has no
@@ -28,7 +29,7 @@ from ml.architectures.requirements import require_no_weights
 from ml.architectures.weights import Weights
 
 NEIGHBOURS = 5
-# Numbers: 24 MB in the file, where LiteRT halves what is multiplied, but not what is subtracted.
+# Numbers: 24 MB in the file and 50 MB in memory; l1, which is no matrix product, is slower.
 MOST_REMEMBERED = {"l2": 12_000_000, "l1": 6_000_000}
 LEAST_SIDE_PX = 8
 UNKNOWN_PICTURE = 128  # level of the one picture of each class before there are any
