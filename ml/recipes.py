@@ -51,7 +51,7 @@ RECIPES: dict[str, Recipe] = {
     "mlp": Recipe(
         optimizer="adamw", learning_rate=2e-3, weight_decay=0.02, augmented=False, epochs_small=15
     ),
-    "cnn": Recipe(optimizer="sgd", learning_rate=0.3, weight_decay=5e-4),
+    "cnn": Recipe(optimizer="sgd", learning_rate=0.3, weight_decay=5e-4, epochs_small=12),
     "residual_cnn": Recipe(optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, epochs_photos=60),
     "spatial_transformer": Recipe(optimizer="adamw", learning_rate=4e-3, weight_decay=0.05),
     "recurrent": Recipe(optimizer="adamw", learning_rate=3e-3, weight_decay=0.01, epochs_small=10),

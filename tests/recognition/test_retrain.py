@@ -52,7 +52,8 @@ def test_a_new_recognizer_is_trained_and_serves(colors: Path) -> None:
     names = {path.name for path in version.path.iterdir()}
     assert names == {
         "metadata.json", "model.tflite", "model.keras", "report.json", "card.md",
-        "training_curves.png", "confusion_matrix.png", "examples.csv.gz",
+        "training_curves.png", "confusion_matrix.png", "examples.csv.gz", "novelty.npz",
+        "report.html", "health.html", "augmented.jpg",
     }  # fmt: skip
     assert Classifier.load(version.path).labels == LABELS
     workspace = version.path.parents[2] / "training" / "colors"
