@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.architectures import NetworkOptions, architecture_named, build_network
 from ml.artifact import FORMAT_VERSION, ArtifactMetadata
 from ml.calibration import fit_temperature, softmax
 from ml.config import TrainingConfig
 from ml.conformal import fit_thresholds
 from ml.dataset import Dataset, Example
-from ml.export import export_litert, round_to_float16
+from ml.export import check_exportable, export_litert, round_to_float16
 from ml.novelty import NoveltyModel
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache
@@ -57,6 +58,7 @@ def make_candidate(
     at. Raises TrainingError for a plan that cannot be followed or a network that cannot be
     exported.
     """
+    _check_network(plan, len(dataset.labels))
     started_s = time.monotonic()
     trained = _train(dataset, plan, cache, workspace)
     training_s = time.monotonic() - started_s
@@ -108,6 +110,23 @@ def make_candidate(
         ),
         config=plan.config,
         training_s=training_s,
+    )
+
+
+def _check_network(plan: Plan, classes: int) -> None:
+    """Raise TrainingError now for a network that could not be served after its training."""
+    config, preprocessing = plan.config, plan.preprocessing
+    if architecture_named(config.architecture).memorise is not None:
+        return
+    channels = 1 if preprocessing.color == "grey" else 3
+    check_exportable(
+        build_network(
+            config.architecture,
+            (preprocessing.height_px, preprocessing.width_px, channels),
+            classes,
+            "none",
+            NetworkOptions.from_dict(config.options),
+        )
     )
 
 
