@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.artifact import (
-    OPTIONAL_FIELDS,
-    ArtifactMetadata,
-    file_sha256,
-    read_artifact,
-    write_artifact,
-)
+from ml.artifact import ArtifactMetadata, file_sha256, read_artifact, write_artifact
 from ml.errors import ArtifactError
+from ml.metadata import OPTIONAL_FIELDS
 from tests.networks import COLOR_LABELS, color_metadata, write_color_artifact
 
 FILES = {"model.tflite": b"TFL3 network", "report.json": b"{}"}
