@@ -22,7 +22,7 @@ from ml.training import train
 from tests.ml.training_pictures import LABELS, colored_pictures, training_data
 
 # Minutes of converting in all; `make test-server` runs them.
-SLOW = {"mobilenet_v2", "mobilenet_v3_large", "efficientnet_v2_b0"}
+SLOW = {"efficientnet_v2_b0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "pp_lcnet"}
 SMALLER = {  # the same layers, fewer of them
     "mlp": NetworkOptions(layers=(32, 16)),
     "recurrent": NetworkOptions(depth=1, width=16),
