@@ -5,18 +5,16 @@ operations raise.
 """
 
 import tomllib
-from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Field, NinjaAPI, Path, Query, Schema, Status
+from ninja import NinjaAPI, Path, Query, Status
 from ninja.errors import HttpError, ValidationError
-from pydantic import ConfigDict
 
 from recognition import services
 from recognition.answers import answer_text
@@ -26,106 +24,18 @@ from recognition.errors import (
     BadRequestError,
     error_response,
 )
-from recognition.forms import DEFAULT_TOP_K
 from recognition.limits import IMAGE_FIELD, read_upload
 from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.schemas import (
+    CreatedPredictionOut,
+    ErrorOut,
+    PredictionOut,
+    RecognizerOut,
+    TopKQuery,
+)
 from recognition.visitors import visitor_id_of
 
 SHOWN_INPUT_CHARS = 60
-
-
-class ClassOut(Schema):
-    """One class and how probable it is."""
-
-    label: str
-    probability: float = Field(ge=0, le=1)
-
-
-class AnswerOut(Schema):
-    """What the prediction amounts to, before any probability."""
-
-    kind: Literal["one", "several", "none"] = Field(
-        description='How many classes it names; "none" where the picture is novel.'
-    )
-    text: str = Field(description='For people, such as "bees or wasp", in their language.')
-
-
-class PredictionSetOut(Schema):
-    """The classes to name for the right one to be among them as often as `level` says."""
-
-    level: float = Field(gt=0, lt=1, description="Share of pictures whose right class is in it.")
-    labels: list[str] = Field(description="Most probable first; at least one.")
-
-
-class NoveltyOut(Schema):
-    """How little the picture resembles those of training."""
-
-    score: float = Field(description="Larger is stranger; on a scale of its own.")
-    threshold: float = Field(description="A larger score is novel; 1 known picture in 20 has one.")
-    is_novel: bool = Field(description="Whether it seems to show none of the classes.")
-
-
-class CreatedPredictionOut(Schema):
-    """A prediction as the upload answers it."""
-
-    id: UUID
-    recognizer: str = Field(description="Slug of the recognizer.")
-    version: int = Field(description="Number of the model version that classified.")
-    classes: list[ClassOut] = Field(description="The `top_k` most probable, best first.")
-    answer: AnswerOut | None = Field(
-        description="Null where the model version can promise nothing, as older ones."
-    )
-    prediction_set: PredictionSetOut | None = Field(
-        description="Null where the model version has no thresholds for it."
-    )
-    novel: NoveltyOut | None = Field(description="Null where the model version cannot tell.")
-    duration_ms: float = Field(description="Time taken to decode and classify.")
-
-
-class PredictionOut(CreatedPredictionOut):
-    """A stored prediction."""
-
-    state: str = Field(description='"predicted", "suggested" or "reviewed".')
-    suggested_label: str | None
-    reviewed_label: str | None
-    picture_url: str
-    url: str = Field(description="The prediction's page.")
-    created_at: datetime
-
-
-class RecognizerOut(Schema):
-    """A recognizer and what serves in it."""
-
-    slug: str
-    name: str
-    description: str
-    labels: list[str] = Field(description="Labels of the active version; empty without one.")
-    version: int | None = Field(description="Number of the active model version.")
-    url: str = Field(description="The recognizer's page.")
-
-
-class ErrorDetail(Schema):
-    """What went wrong, for programs and for people."""
-
-    code: str = Field(description="Stable; see the description of each status.")
-    message: str = Field(description="What was received, what is allowed, what to do.")
-    request_id: str = Field(description="Also in the X-Request-ID header and the server's log.")
-
-
-class ErrorOut(Schema):
-    """Every error of the API."""
-
-    error: ErrorDetail
-
-
-class TopKQuery(Schema):
-    """How many classes to answer."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    top_k: int = Field(
-        DEFAULT_TOP_K, ge=1, description="More than the recognizer has answers them all."
-    )
 
 
 UPLOAD_BODY: dict[str, Any] = {
