@@ -22,12 +22,12 @@ LOOKED_AT = 64  # pictures, spread over the data set, that tell their size and c
 SMALL_SIDE_PX = 64  # pictures no larger than this are learned from scratch
 GREY_TOLERANCE = 8  # largest difference between channels of a picture that counts as grey
 DRAWING_SIDE_PX = 28  # MNIST's
-EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 10
-STEPS_REFINE = 200  # wanted in all, so that few pictures are seen more often
+EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 15
+STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
 QUICK_SIZE_PX = 160  # of photographs
-REFINE_RATE, REFINE_DECAY = 5e-4, 0.02
+REFINE_RATE, REFINE_DECAY = 1e-3, 0.02
 
 LABEL_SMOOTHING = 0.1
 
@@ -152,10 +152,8 @@ def _config(
         epochs = recipe.epochs_small if small else recipe.epochs_photos
     if transfer:
         rate, decay = REFINE_RATE * (batch_size / BATCH_REFINE) ** 0.5, REFINE_DECAY
-        # The mean of the weights spans half of the training.
-        ema = max(0.0, 1 - 2 / max(1, epochs * steps))
     else:
-        rate, decay, ema = recipe.rate_for(batch_size), recipe.weight_decay, recipe.ema
+        rate, decay = recipe.rate_for(batch_size), recipe.weight_decay
     asked: dict[str, Any] = {
         "mix": options.mix,
         "loss": options.loss,
@@ -174,7 +172,6 @@ def _config(
         "learning_rate": rate,
         "weight_decay": decay,
         "label_smoothing": LABEL_SMOOTHING if transfer else recipe.label_smoothing,
-        "ema": ema,
     }
     augmented = transfer or (recipe.augmented and not options.quick)
     return TrainingConfig(

@@ -22,7 +22,6 @@ class Recipe:
     epochs_small: int = 8
     """On pictures of up to 64 px."""
     epochs_photos: int = 30
-    ema: float = 0.0
 
     def rate_for(self, batch_size: int) -> float:
         """Return the learning rate for another batch size.
