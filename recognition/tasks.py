@@ -189,6 +189,7 @@ def _remembered(recognizer: Recognizer) -> dict[str, Any]:
     A version that ships was trained elsewhere: its own metadata says what it is.
     """
     options = dict(recognizer.training_options)
+    options.pop("quick", None)  # a first answer is not how the next training should go
     active = recognizer.active_version() if recognizer.pk else None
     if not options and active is not None:
         metadata = read_artifact(active.path)

@@ -185,14 +185,14 @@ def test_a_killed_training_resumes_and_leaves_nothing_half_written(tmp_path: Pat
 
 
 @pytest.mark.django_db
-def test_another_network_is_not_asked_what_the_last_one_was(
+def test_what_was_asked_is_remembered_but_for_haste_and_for_another_network(
     colors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Recognizer.objects.create(
         slug="colors",
         name="Colours",
         data_sources=[str(colors)],
-        training_options={"architecture": "cnn", "depth": 6, "pictures": "drawings"},
+        training_options={"architecture": "cnn", "depth": 6, "pictures": "drawings", "quick": True},
     )
     asked: list[dict[str, Any]] = []
 
