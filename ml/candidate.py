@@ -16,6 +16,7 @@ from ml.config import TrainingConfig
 from ml.conformal import fit_thresholds
 from ml.dataset import Dataset, Example
 from ml.export import check_exportable, export_litert, round_to_float16
+from ml.features import read_features
 from ml.novelty import NoveltyModel
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache
@@ -38,6 +39,10 @@ class Candidate:
     train: Outputs
     """Of at most `MOST_TRAIN_OUTPUTS` training pictures, evenly spread."""
     validation: Outputs
+    judged: tuple[Outputs, Outputs]
+    """Training and validation outputs to judge labels and numbers of pictures by: on a
+    backbone with the embeddings from before it was refined, for afterwards the network has
+    the training pictures by heart, wrong labels and all."""
     novelty: NoveltyModel
     config: TrainingConfig
     training_s: float
@@ -105,11 +110,26 @@ def make_candidate(
         ),
         train=train_outputs,
         validation=validation,
+        judged=_before_refining(train_outputs, validation, dataset, workspace),
         novelty=NoveltyModel.fit(
             train_outputs.embeddings, train_outputs.truth, validation.embeddings
         ),
         config=plan.config,
         training_s=training_s,
+    )
+
+
+def _before_refining(
+    train: Outputs, validation: Outputs, dataset: Dataset, workspace: Path
+) -> tuple[Outputs, Outputs]:
+    features = read_features(workspace)
+    if features is None:
+        return train, validation
+    rows = {(e.sha256, e.name): row for row, e in enumerate(dataset.of_split("train"))}
+    sample = [rows[e.sha256, e.name] for e in train.examples]
+    return (
+        replace(train, embeddings=features[0][sample]),
+        replace(validation, embeddings=features[1]),
     )
 
 

@@ -12,6 +12,7 @@ from ml.frozen import FrozenPart, frozen
 from ml.progress import progress_bar
 
 BATCH = 64
+FEATURES_NAME = "features.npz"
 
 
 def head_features(
@@ -19,7 +20,7 @@ def head_features(
     train: npt.NDArray[np.uint8],
     validation: npt.NDArray[np.uint8],
     *,
-    cache: Path,
+    workspace: Path,
     mirror: bool,
     progress: bool = True,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -27,12 +28,11 @@ def head_features(
 
     Args: pictures (n, height, width, channels) uint8; with `mirror` the left-right mirror
     images of the training pictures follow the originals. Returns (n or 2n, depth) and
-    (m, depth) float32. `cache` belongs to one training: it is read when it is there and
-    appears only when whole.
+    (m, depth) float32. What lies in the `workspace` of the training is read; it appears
+    there only when whole.
     """
-    if cache.exists():
-        with np.load(cache, allow_pickle=False) as stored:
-            return stored["train"], stored["validation"]
+    if known := read_features(workspace):
+        return known
     total = len(train) * (2 if mirror else 1) + len(validation)
     embed_network = keras.Model(network.input, network.get_layer("embedding").output)
     with (
@@ -43,11 +43,23 @@ def head_features(
         if mirror:
             parts.append(_in_batches(embed, train[:, :, ::-1], bar))
         features = np.concatenate(parts), _in_batches(embed, validation, bar)
+    cache = workspace / FEATURES_NAME
     part = cache.with_suffix(".part")
     with part.open("wb") as file:
         np.savez(file, allow_pickle=False, train=features[0], validation=features[1])
     part.replace(cache)
     return features
+
+
+def read_features(
+    workspace: Path,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    """Return what `head_features` left in a training's workspace, or None."""
+    try:
+        with np.load(workspace / FEATURES_NAME, allow_pickle=False) as stored:
+            return stored["train"], stored["validation"]
+    except FileNotFoundError:
+        return None
 
 
 def split_at(network: keras.Model, first_trained: str) -> tuple[keras.Model, keras.Model]:

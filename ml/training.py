@@ -123,7 +123,7 @@ class _Run:
         data, head = self.data, network.get_layer("head")
         mirror = augmentation_named(self.config.augmentation, mirror=self.config.mirror).mirror
         train, validation = head_features(
-            network, data.train, data.validation, cache=self.workspace / "features.npz",
+            network, data.train, data.validation, workspace=self.workspace,
             mirror=mirror, progress=self.show,
         )  # fmt: skip
         truth = np.tile(data.train_truth, len(train) // len(data.train_truth))

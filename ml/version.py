@@ -42,8 +42,8 @@ def write_version(
     sheet = augmentation_sheet(cache.of(candidate.train.examples)[0], candidate.config)
     contents = gather(
         metadata,
-        train=candidate.train,
-        validation=candidate.validation,
+        train=candidate.judged[0],
+        validation=candidate.judged[1],
         test=scores.test,
         picture_of=cache.picture,
         history=history,
