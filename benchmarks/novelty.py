@@ -75,7 +75,8 @@ def _dataset(source: Path, version: Path, unpack_dir: Path) -> Dataset:
 def _measure(slug: str, classifier: Classifier, datasets: dict[str, Dataset]) -> None:
     dataset = datasets[slug]
     seen, truth = {}, {}
-    for split in ("train", "validation", "test"):
+    is_whole = classifier.novelty_model and classifier.metadata.prediction_set_thresholds
+    for split in ("test",) if is_whole else ("train", "validation", "test"):
         examples = _sample(dataset.of_split(split), MAX_PICTURES[split])
         seen[split] = _see(classifier, map(_picture, examples))
         truth[split] = np.array([classifier.labels.index(e.label) for e in examples])
