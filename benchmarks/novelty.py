@@ -24,7 +24,7 @@ from benchmarks.letters import LOOKALIKES, draw_letters
 from benchmarks.server import PROJECT
 from ml.calibration import softmax
 from ml.conformal import fit_thresholds, judge_sets
-from ml.dataset import Dataset, Example, load_dataset, read_known_splits, read_pixels
+from ml.dataset import Dataset, Example, Split, load_dataset, read_known_splits, read_pixels
 from ml.inference import Classifier
 from ml.novelty import NoveltyModel
 
@@ -76,7 +76,8 @@ def _measure(slug: str, classifier: Classifier, datasets: dict[str, Dataset]) ->
     dataset = datasets[slug]
     seen, truth = {}, {}
     is_whole = classifier.novelty_model and classifier.metadata.prediction_set_thresholds
-    for split in ("test",) if is_whole else ("train", "validation", "test"):
+    splits: tuple[Split, ...] = ("test",) if is_whole else ("train", "validation", "test")
+    for split in splits:
         examples = _sample(dataset.of_split(split), MAX_PICTURES[split])
         seen[split] = _see(classifier, map(_picture, examples))
         truth[split] = np.array([classifier.labels.index(e.label) for e in examples])
