@@ -31,9 +31,9 @@ class Progress:
     history: list[HistoryRow] = field(default_factory=list)
     """A row for every epoch of every phase so far."""
 
-    def capture(self, network: "keras.Model") -> None:
-        """Remember the network's and the optimizer's variables."""
-        self.weights = network.get_weights()
+    def capture(self, network: "keras.Model", weights: Arrays | None = None) -> None:
+        """Remember the network's weights, or those given, and the optimizer's variables."""
+        self.weights = network.get_weights() if weights is None else weights
         self.optimizer = [variable.numpy() for variable in network.optimizer.variables]
 
     def apply(self, network: "keras.Model") -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from ml.checkpoint import HistoryRow
+from ml.checkpoint import Arrays, HistoryRow
 from ml.progress import progress_bar
 
 
@@ -19,6 +19,8 @@ class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
         self.epochs = epochs
         self.batch_size = batch_size
         self.show = show
+        self.weights: Arrays = []
+        """The network's at the end, before Keras puts their running mean in their place."""
         self._bar: tqdm[Any] | None = None
         self._logs: dict[str, float] = {}
 
@@ -37,6 +39,10 @@ class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{self._logs['loss']:.3f}", refresh=False)
             self._bar.update(self.batch_size)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the weights."""
+        self.weights = self.model.get_weights()
 
     def finish(self, val_loss: float, val_accuracy: float, seconds: float) -> HistoryRow:
         """Close the bar with the validation figures and return the epoch's row."""

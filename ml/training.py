@@ -227,9 +227,9 @@ class _Run:
             started_s = time.monotonic()
             network.fit(batches(epoch), shuffle=False, verbose=0, callbacks=[bar])
             seconds = time.monotonic() - started_s
-            progress.capture(network)
-            if network.optimizer.use_ema:  # judge, and keep, the running mean of the weights
-                network.optimizer.finalize_variable_values(network.trainable_variables)
+            # Where a running mean of the weights is kept, `fit` has put it in their place: it is
+            # judged and kept, and training goes on from the weights themselves.
+            progress.capture(network, bar.weights)
             loss, accuracy = network.evaluate(
                 pictures, truth, batch_size=EVALUATION_BATCH, verbose=0
             )
