@@ -22,7 +22,7 @@ export HOST PORT
 # Without compiled modules every start would take half a second more.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-browser test-server test-readme lint format shell bench lock clean
+.PHONY: help run test test-browser test-server test-networks test-readme lint format shell bench lock clean
 
 help:  ## list these commands
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-browser: $(DEVELOPMENT)  ## run the tests that drive Chromium
 
 test-server: $(DEVELOPMENT)  ## run the tests that put real servers under load
 	@exec $(BIN)/python -m pytest -m slow $(ARGS)
+
+test-networks: $(DEVELOPMENT)  ## hold the largest networks to their contract; takes long
+	@exec $(BIN)/python -m pytest -m heavy $(ARGS)
 
 test-readme: $(DEVELOPMENT)  ## run the longer commands of the README
 	@exec $(BIN)/python -m pytest -m readme $(ARGS)

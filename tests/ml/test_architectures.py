@@ -21,8 +21,11 @@ from ml.recipes import recipe_for
 from ml.training import train
 from tests.ml.training_pictures import LABELS, colored_pictures, training_data
 
-# Minutes of converting in all; `make test-server` runs them.
-SLOW = {"efficientnet_v2_b0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "pp_lcnet"}
+# Converting takes a minute or more each: `make test-server` runs the first, which is the default
+# for photographs, `make test-networks` the others.
+SLOW = {"mobilenet_v2"}
+HEAVY = {"efficientnet_v2_b0", "mobilenet_v1", "mobilenet_v3_large", "pp_lcnet"}
+MARKS = ((SLOW, pytest.mark.slow), (HEAVY, pytest.mark.heavy))
 SMALLER = {  # the same layers, fewer of them
     "mlp": NetworkOptions(layers=(32, 16)),
     "recurrent": NetworkOptions(depth=1, width=16),
@@ -51,7 +54,8 @@ class Trained:
 
 
 def _as_parameter(name: str) -> Any:
-    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    marks = [mark for names, mark in MARKS if name in names]
+    return pytest.param(name, marks=marks)
 
 
 @pytest.fixture(scope="module", params=[_as_parameter(name) for name in sorted(ARCHITECTURES)])
