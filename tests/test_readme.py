@@ -180,7 +180,7 @@ def test_readme_from_first_run_to_backup(copy: Copy) -> None:
 
         (classify,) = commands_with(" classify ")
         copy.run(classify)
-        assert (copy.project / "pests.csv").read_text().startswith("path,label,probability")
+        assert (copy.project / "pests.csv").read_text().startswith("path,answer,label,probability")
 
         (inspect,) = commands_with(" inspect_data ")
         assert "red: 30" in copy.run(inspect)
