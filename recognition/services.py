@@ -1,30 +1,30 @@
-"""What crosses rows, disk and classifiers: uploads, suggestions, reviews, deletions.
+"""What crosses rows, disk and classifiers: uploads and deletions.
 
 Views, the admin, the API and commands call these; the ones about model versions stand in
-`recognition.versions` and are offered here too.
+`recognition.versions`, those about reviews in `recognition.reviewing`, and are offered here
+too.
 """
 
 import errno
 import hashlib
 import logging
+import random
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import ValidationError
 from django.db import OperationalError, transaction
 
 from ml.answers import answer_of
 from ml.errors import ImageError
 from ml.explanation import activation_map
 from ml.inference import Classification
+from ml.sketch import sketch
 from recognition import serving
 from recognition.errors import StorageFullError, database_refusal, image_refusal
-from recognition.models import MAX_LABEL_CHARS, Prediction, Recognizer, Review
+from recognition.models import Embedding, Prediction, Recognizer
+from recognition.reviewing import retract_review, review_predictions, suggest_label
 from recognition.versions import (
     activate_version,
     read_metrics,
@@ -41,6 +41,7 @@ __all__ = [
     "read_metrics",
     "register_shipped",
     "register_version",
+    "retract_review",
     "review_predictions",
     "rollback",
     "rollback_target",
@@ -50,7 +51,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 PROBABILITY_DECIMALS = 6
-REVIEW_BATCH_ROWS = 500  # well below the variables that one SQLite statement may have
 _ONE_AT_A_TIME = threading.Lock()  # each network running at once would keep its own memory
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -106,8 +106,9 @@ def classify_upload(
         ),
         activation_region=list(upload.prepared.region),
         duration_ms=round(duration_ms, 2),
+        is_audit=random.random() < recognizer.audit_share,  # noqa: S311 - a sample, no secret
     )
-    _store(prediction, upload.copy_jpeg)
+    _store(prediction, upload.copy_jpeg, sketch(result.embedding))
     return prediction
 
 
@@ -124,13 +125,14 @@ def ranked(result: Classification) -> tuple[list[float], list[int]]:
     return probabilities, ranking
 
 
-def _store(prediction: Prediction, copy_jpeg: bytes) -> None:
-    """Write the picture's file, then its row; leave neither where one of them fails."""
+def _store(prediction: Prediction, copy_jpeg: bytes, embedding_sketch: bytes) -> None:
+    """Write the picture's file, then its rows; leave neither where one of them fails."""
     path = prediction.picture_path
     try:
         _write_file(path, copy_jpeg)
         with transaction.atomic():
             prediction.save(force_insert=True)
+            Embedding.objects.create(prediction=prediction, sketch=embedding_sketch)
     except BaseException as error:
         path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -160,79 +162,3 @@ def delete_prediction(prediction: Prediction) -> None:
         # A file without a row is an orphan that `check_storage` names; a row without its
         # file would be a broken page.
         transaction.on_commit(lambda: path.unlink(missing_ok=True), robust=True)
-
-
-def suggest_label(prediction: Prediction, label: str) -> None:
-    """Keep what the uploader says the right label is; it trains nothing until reviewed.
-
-    Raises:
-        ValidationError: `label` is none of the labels of the prediction's model version.
-    """
-    labels = prediction.model_version.labels
-    if label not in labels:
-        raise ValidationError(
-            "Received %(label)r, which is not a label of this recognizer. Choose one of: "
-            "%(labels)s.",
-            code="unknown_label",
-            params={"label": label[:MAX_LABEL_CHARS], "labels": ", ".join(labels)},
-        )
-    with transaction.atomic():
-        row = Prediction.objects.select_for_update().get(pk=prediction.pk)
-        if row.state == Prediction.State.PREDICTED:
-            row.state = Prediction.State.SUGGESTED
-        row.suggested_label = label
-        row.save(update_fields=["state", "suggested_label"])
-    prediction.state, prediction.suggested_label = row.state, row.suggested_label
-
-
-def review_predictions(
-    predictions: Iterable[Prediction], label: str | None, reviewer: AbstractBaseUser
-) -> int:
-    """Write a review for each prediction and settle its label; return how many.
-
-    `label` may be one that the model version does not know: that is how a new class begins.
-    None confirms what each prediction says now: its reviewed label, or else the network's.
-
-    Raises:
-        ValidationError: `label` is empty, too long or not printable.
-    """
-    if label is not None:
-        label = _clean_label(label)
-    written = 0
-    with transaction.atomic():
-        for ids in _batches((prediction.pk for prediction in predictions), REVIEW_BATCH_ROWS):
-            rows = list(Prediction.objects.select_for_update().filter(pk__in=ids))
-            reviews = []
-            for row in rows:
-                previous = row.current_label
-                row.state = Prediction.State.REVIEWED
-                row.reviewed_label = previous if label is None else label
-                reviews.append(
-                    Review(
-                        prediction=row,
-                        reviewer_id=reviewer.pk,
-                        previous_label=previous,
-                        label=row.reviewed_label,
-                    )
-                )
-            Review.objects.bulk_create(reviews)
-            Prediction.objects.bulk_update(rows, ["state", "reviewed_label"])
-            written += len(reviews)
-    return written
-
-
-def _clean_label(label: str) -> str:
-    label = label.strip()
-    if not label or len(label) > MAX_LABEL_CHARS or not label.isprintable():
-        raise ValidationError(
-            "A label has 1 to %(limit)d printable characters; received %(length)d characters.",
-            code="bad_label",
-            params={"limit": MAX_LABEL_CHARS, "length": len(label)},
-        )
-    return label
-
-
-def _batches(ids: Iterable[uuid.UUID], size: int) -> Iterator[list[uuid.UUID]]:
-    iterator = iter(ids)
-    while batch := list(islice(iterator, size)):
-        yield batch

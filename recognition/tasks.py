@@ -23,6 +23,7 @@ from ml.errors import TrainingError
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
 from ml.named_sets import located
 from recognition import services
+from recognition.models import Activation as ActivationRecord
 from recognition.models import ModelVersion, Prediction, Recognizer
 
 Activation = Literal["auto", "never", "force"]
@@ -268,7 +269,8 @@ def _take_in(
     activated, reasons = gate(report["comparison"], incumbent, activate)
     note = " ".join(reasons)
     if activated:
-        services.activate_version(version, note)
+        kind = ActivationRecord.Kind.FORCED if activate == "force" else ActivationRecord.Kind.GATE
+        services.activate_version(version, note, kind=kind)
     else:
         version.activation_note = note
         version.save(update_fields=["activation_note"])

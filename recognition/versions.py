@@ -9,11 +9,13 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -22,7 +24,7 @@ from ml.artifact import METADATA_NAME, ArtifactMetadata, read_artifact
 from ml.errors import ArtifactError
 from recognition import serving
 from recognition.errors import ApplicationError
-from recognition.models import ModelVersion, Recognizer
+from recognition.models import Activation, ModelVersion, Recognizer
 
 REPORT_NAME = "report.json"
 _VERSION_FOLDER = re.compile(r"v([1-9][0-9]{0,8})")
@@ -82,30 +84,51 @@ def read_metrics(directory: Path) -> dict[str, Any]:
         ) from error
 
 
-def activate_version(version: ModelVersion, note: str = "") -> None:
+def activate_version(
+    version: ModelVersion,
+    note: str = "",
+    *,
+    kind: Activation.Kind = Activation.Kind.CHOSEN,
+    person: AbstractBaseUser | None = None,
+) -> None:
     """Make `version` the one that serves; every process takes it within `SERVING_POLL_S`.
 
-    `note` says why, for people. The artifact is loaded once here first: one that does not
-    work is refused and the active version stays.
+    `note` says why, for people; `kind` and `person` go into the record of activations. The
+    artifact is loaded once here first: one that does not work is refused and the active
+    version stays.
 
     Raises:
         ArtifactError: the artifact is missing, altered or does not work.
     """
     serving.load_version(version)
-    _activate_loaded(version, note)
-
-
-def _activate_loaded(version: ModelVersion, note: str) -> None:
     with transaction.atomic():
         # Two activations at once wait for each other here; the later one wins whole.
         Recognizer.objects.select_for_update().get(pk=version.recognizer_id)
-        ModelVersion.objects.filter(recognizer=version.recognizer_id, is_active=True).exclude(
-            pk=version.pk
-        ).update(is_active=False)
+        before = ModelVersion.objects.filter(recognizer=version.recognizer_id, is_active=True)
+        previous = before.exclude(pk=version.pk).first()
+        before.exclude(pk=version.pk).update(is_active=False)
         version.is_active = True
+        version.is_challenger = version.is_proposed = False
         version.activated_at = timezone.now()
         version.activation_note = note
-        version.save(update_fields=["is_active", "activated_at", "activation_note"])
+        version.save(
+            update_fields=[
+                "is_active",
+                "is_challenger",
+                "is_proposed",
+                "activated_at",
+                "activation_note",
+            ]
+        )
+        Activation.objects.create(
+            recognizer_id=version.recognizer_id,
+            version=version,
+            previous_version=previous,
+            kind=kind,
+            reason=note,
+            person_id=person.pk if person else None,
+            activated_at=version.activated_at,
+        )
         transaction.on_commit(serving.registry.wake)
 
 
@@ -117,7 +140,14 @@ def rollback_target(active: ModelVersion) -> ModelVersion | None:
     return earlier.order_by("-number").first()
 
 
-def rollback(recognizer: Recognizer) -> ModelVersion:
+def version_at(recognizer: Recognizer, moment: datetime) -> ModelVersion | None:
+    """Return the version that served at `moment`, or None where none did yet."""
+    record = recognizer.activations.filter(activated_at__lte=moment).select_related("version")
+    activation = record.order_by("-activated_at", "-id").first()
+    return activation.version if activation else None
+
+
+def rollback(recognizer: Recognizer, person: AbstractBaseUser | None = None) -> ModelVersion:
     """Activate the newest version below the active one that has served before; return it.
 
     Raises:
@@ -134,7 +164,12 @@ def rollback(recognizer: Recognizer) -> ModelVersion:
             "Activate the version you want by its number.",
             HTTPStatus.CONFLICT,
         )
-    activate_version(earlier, note=f"Rolled back from version {active.number}.")
+    activate_version(
+        earlier,
+        note=f"Rolled back from version {active.number}.",
+        kind=Activation.Kind.ROLLED_BACK,
+        person=person,
+    )
     return earlier
 
 
@@ -190,7 +225,7 @@ def _register_shipped_folder(folder: Path) -> ModelVersion | None:
         version.is_shipped = True
         version.save(force_insert=True)
         if must_activate:
-            activate_version(version, note="Ships with Lacewing.")
+            activate_version(version, note="Ships with Lacewing.", kind=Activation.Kind.SHIPPED)
     return version
 
 

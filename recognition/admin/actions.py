@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from recognition import services
+from recognition.admin.base import signed_in
 from recognition.admin.forms import LabelForm, known_labels
 from recognition.models import ModelVersion, Prediction, Recognizer
 
@@ -28,10 +28,8 @@ def review(request: HttpRequest, predictions: Predictions, label: str | None) ->
 
     Returns how many reviews were written; what went wrong becomes a message.
     """
-    if not isinstance(request.user, AbstractBaseUser):
-        raise PermissionDenied
     try:
-        written = services.review_predictions(predictions, label, request.user)
+        written = services.review_predictions(predictions, label, signed_in(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return 0
@@ -56,9 +54,9 @@ def confirm_predicted_label(
 
     Those reviewed already keep their label: a bulk action must not undo a correction.
     """
-    settled = selection.filter(state=Prediction.State.REVIEWED).count()
+    settled = selection.filter(is_open=False).count()
     _tell_left_out(request, settled, gettext("Left alone, reviewed before: %(count)d."))
-    review(request, selection.exclude(state=Prediction.State.REVIEWED), None)
+    review(request, selection.filter(is_open=True), None)
 
 
 @admin.action(description=_("Accept the uploader’s suggestion"), permissions=["review"])

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
@@ -29,6 +31,17 @@ class ReadOnlyAdmin(ModelAdminBase):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse: other rows and files lean on these."""
         return False
+
+
+def signed_in(request: HttpRequest) -> AbstractBaseUser:
+    """Return the person at work.
+
+    Raises:
+        PermissionDenied: nobody is signed in.
+    """
+    if not isinstance(request.user, AbstractBaseUser):
+        raise PermissionDenied
+    return request.user
 
 
 def admin_link(row: Model, text: str) -> SafeString:

@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.html import format_html
@@ -142,11 +142,11 @@ class PredictionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("label"), ordering="label")
     def label_column(self, prediction: Prediction) -> SafeString | str:
         """Return the predicted label, and beside it what people said instead."""
-        if prediction.reviewed_label and prediction.reviewed_label != prediction.label:
+        if prediction.is_right is False:
             return format_html(
                 '<s>{}</s> <strong class="lacewing-label">{}</strong>',
                 prediction.label,
-                prediction.reviewed_label,
+                prediction.reviewed_label or _("none of the classes"),
             )
         if prediction.state == Prediction.State.SUGGESTED:
             return format_html(
@@ -256,7 +256,5 @@ class PredictionAdmin(ReadOnlyAdmin):
     @staticmethod
     def _next_unsettled(prediction: Prediction) -> Prediction | None:
         """Return the recognizer's unreviewed prediction with the smallest margin, or None."""
-        waiting = Prediction.objects.filter(recognizer=prediction.recognizer).exclude(
-            Q(pk=prediction.pk) | Q(state=Prediction.State.REVIEWED)
-        )
-        return waiting.order_by("margin").first()
+        waiting = Prediction.objects.filter(recognizer=prediction.recognizer).open()
+        return waiting.exclude(pk=prediction.pk).order_by("margin").first()

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from ml.errors import LacewingError
 from recognition import services
 from recognition.admin import formats
-from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.base import ReadOnlyAdmin, admin_link, signed_in
 from recognition.admin.folders import FIGURES, read_folder, read_page
 from recognition.admin.forms import ActivationForm
 from recognition.leaderboards import read_leaderboard
@@ -189,7 +189,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return self._confirm(request, version, version.recognizer.active_version(), form)
         try:
-            services.activate_version(version, note=form.cleaned_data["note"])
+            services.activate_version(
+                version, note=form.cleaned_data["note"], person=signed_in(request)
+            )
         except LacewingError as error:
             messages.error(request, error.message)
         else:
@@ -206,7 +208,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return self._confirm(request, earlier, version, None)
         try:
-            serving = services.rollback(version.recognizer)
+            serving = services.rollback(version.recognizer, signed_in(request))
         except LacewingError as error:
             messages.error(request, error.message)
             return _back_to(version)

@@ -1,36 +1,22 @@
-"""Rows: what Lacewing does with a model version, what it predicted, what people said of it.
-
-What a version *is* stands in its immutable folder on disk; these rows say what is done
-with it. Rules that must always hold are database constraints.
-"""
+"""Predictions: what a version said of a picture, and what later versions say of it."""
 
 import uuid
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from recognition.models.recognizers import ModelVersion, Recognizer
+
 PROBABILITY_SUM_TOLERANCE = 1e-3  # float16 weights and rounding to six decimals
 MAX_LABEL_CHARS = 200
-RESERVED_SLUGS = (  # first parts of addresses that are pages of their own
-    "admin",
-    "api",
-    "figures",
-    "healthz",
-    "history",
-    "media",
-    "predictions",
-    "readyz",
-    "static",
-)
+SETTLED_STATES = ("reviewed", "agreed")
 
 
 def validate_probabilities(probabilities: object) -> None:
@@ -47,108 +33,20 @@ def validate_probabilities(probabilities: object) -> None:
         )
 
 
-class Recognizer(models.Model):
-    """What people see and use: "pests", "mushrooms", "digits"."""
-
-    slug = models.SlugField(_("slug"), unique=True, max_length=60)
-    name = models.CharField(_("name"), max_length=120)
-    description = models.TextField(_("description"), blank=True)
-    data_sources = models.JSONField(
-        _("data sources"),
-        default=list,
-        blank=True,
-        help_text=_("Absolute paths of the folders and archives that the last training read."),
-    )
-    training_options = models.JSONField(
-        _("training options"),
-        default=dict,
-        blank=True,
-        help_text=_("What the last training was asked for; the next one asks the same."),
-    )
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-
-    class Meta:
-        ordering = ("name",)
-        verbose_name = _("recognizer")
-        verbose_name_plural = _("recognizers")
-        constraints = (
-            models.CheckConstraint(
-                condition=~Q(slug__in=RESERVED_SLUGS),
-                name="slug_is_not_an_address",
-                violation_error_message=_(
-                    "This slug is the address of another page: choose a different one."
-                ),
-            ),
-        )
-
-    def __str__(self) -> str:
-        return self.name
-
-    def get_absolute_url(self) -> str:
-        return reverse("recognition:recognizer", args=[self.slug])
-
-    def active_version(self) -> "ModelVersion | None":
-        """Return the version that serves, or None. Causes a SQL query."""
-        return self.versions.filter(is_active=True).first()
-
-
-class ModelVersion(models.Model):
-    """One trained, immutable artifact: a folder on disk and what is done with it."""
-
-    recognizer = models.ForeignKey(
-        Recognizer, models.PROTECT, related_name="versions", verbose_name=_("recognizer")
-    )
-    number = models.PositiveIntegerField(_("number"), validators=[MinValueValidator(1)])
-    directory = models.CharField(
-        _("directory"),
-        max_length=500,
-        help_text=_("Relative to the data directory, or to the shipped versions."),
-    )
-    is_shipped = models.BooleanField(_("ships with Lacewing"), default=False)
-    metadata_sha256 = models.CharField(_("SHA-256 of the metadata"), max_length=64)
-    architecture = models.CharField(_("architecture"), max_length=60)
-    labels = models.JSONField(_("labels"))
-    metrics = models.JSONField(_("metrics"), default=dict, blank=True)
-    is_active = models.BooleanField(_("active"), default=False)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    activated_at = models.DateTimeField(_("last activated at"), null=True, blank=True)
-    activation_note = models.TextField(_("why it was or was not activated"), blank=True, default="")
-
-    class Meta:
-        ordering = ("recognizer", "-number")
-        verbose_name = _("model version")
-        verbose_name_plural = _("model versions")
-        permissions = (("activate_modelversion", "Can activate and roll back model versions"),)
-        constraints = (
-            models.UniqueConstraint(fields=["recognizer", "number"], name="one_number_per_version"),
-            models.UniqueConstraint(
-                fields=["recognizer"],
-                condition=Q(is_active=True),
-                name="one_active_version_per_recognizer",
-            ),
-            models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
-            models.CheckConstraint(
-                condition=Q(is_active=False) | Q(activated_at__isnull=False),
-                name="active_version_has_activation_time",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.recognizer.slug} v{self.number}"
-
-    @property
-    def path(self) -> Path:
-        """Absolute path of the artifact's folder."""
-        root = settings.PRETRAINED_DIR if self.is_shipped else settings.VERSIONS_DIR
-        return Path(root) / self.directory
-
-
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     """Predictions, by what people said of them."""
 
+    def settled(self) -> Self:
+        """Those that reviewers have settled, "none of these" included."""
+        return self.filter(state__in=SETTLED_STATES)
+
     def reviewed(self) -> Self:
-        """Those whose label a reviewer has settled."""
-        return self.filter(state=Prediction.State.REVIEWED)
+        """Those whose label reviewers have settled: what a training may learn from."""
+        return self.settled().exclude(reviewed_label="")
+
+    def open(self) -> Self:
+        """Those that nobody has reviewed yet."""
+        return self.filter(is_open=True)
 
     def of_visitor(self, visitor_id: uuid.UUID) -> Self:
         """Those that one browser uploaded."""
@@ -159,11 +57,13 @@ class Prediction(models.Model):
     """One picture, one model version, the probability of every class."""
 
     class State(models.TextChoices):
-        """Only `REVIEWED` predictions may train a later version."""
+        """Only `REVIEWED` and `AGREED` predictions may train a later version."""
 
         PREDICTED = "predicted", _("predicted")
         SUGGESTED = "suggested", _("suggested by the uploader")
         REVIEWED = "reviewed", _("reviewed")
+        AGREED = "agreed", _("agreed by two reviewers")
+        DISPUTED = "disputed", _("reviewers disagree")
 
     class Answer(models.TextChoices):
         """How many classes the answer names; empty where the version can promise nothing."""
@@ -234,11 +134,31 @@ class Prediction(models.Model):
     state = models.CharField(
         _("state"), max_length=10, choices=State, default=State.PREDICTED, db_index=True
     )
-    suggested_label = models.CharField(
-        _("suggested label"), max_length=MAX_LABEL_CHARS, blank=True, default=""
+    is_open = models.GeneratedField(
+        verbose_name=_("waits for a review"),
+        expression=Q(state__in=("predicted", "suggested")),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
+    is_audit = models.BooleanField(
+        _("audited"),
+        default=False,
+        help_text=_("Drawn at random, so that accuracy in the field can be told from it."),
+    )
+    suggested_label = models.CharField(
+        _("suggested label"),
+        max_length=MAX_LABEL_CHARS,
+        blank=True,
+        default="",
+        help_text=_("Empty beside a time of suggestion: none of the classes."),
+    )
+    suggested_at = models.DateTimeField(_("suggested at"), null=True, blank=True)
     reviewed_label = models.CharField(
-        _("reviewed label"), max_length=MAX_LABEL_CHARS, blank=True, default=""
+        _("reviewed label"),
+        max_length=MAX_LABEL_CHARS,
+        blank=True,
+        default="",
+        help_text=_("Empty in a settled prediction: none of the classes."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, db_index=True)
 
@@ -249,6 +169,47 @@ class Prediction(models.Model):
         verbose_name = _("prediction")
         verbose_name_plural = _("predictions")
         permissions = (("review_prediction", "Can review predictions"),)
+        indexes = (
+            # One for each queue of reviews; partial, for what is settled leaves them.
+            models.Index(
+                fields=["recognizer", "margin"], condition=Q(is_open=True), name="queue_uncertain"
+            ),
+            models.Index(
+                fields=["recognizer", "-created_at"],
+                condition=Q(is_open=True),
+                name="queue_newest",
+            ),
+            models.Index(
+                fields=["recognizer", "-created_at"],
+                condition=Q(is_open=True, answer="none"),
+                name="queue_none",
+            ),
+            models.Index(
+                fields=["recognizer", "-created_at"],
+                condition=Q(is_open=True, is_audit=True),
+                name="queue_audit",
+            ),
+            models.Index(
+                fields=["recognizer", "-suggested_at"],
+                condition=Q(state="suggested"),
+                name="queue_suggested",
+            ),
+            models.Index(
+                fields=["recognizer", "-created_at"],
+                condition=Q(state="disputed"),
+                name="queue_disputed",
+            ),
+            models.Index(
+                fields=["recognizer", "created_at"],
+                condition=Q(is_audit=True),
+                name="audited_by_time",
+            ),
+            models.Index(
+                fields=["recognizer", "reviewed_label"],
+                condition=Q(state__in=("reviewed", "agreed")),
+                name="settled_by_label",
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(probability__gte=0) & Q(probability__lte=1),
@@ -259,8 +220,12 @@ class Prediction(models.Model):
                 name="margin_between_0_and_probability",
             ),
             models.CheckConstraint(
-                condition=Q(state="reviewed") ^ Q(reviewed_label=""),
-                name="reviewed_prediction_has_label",
+                condition=Q(reviewed_label="") | Q(state__in=("reviewed", "agreed")),
+                name="only_settled_prediction_has_reviewed_label",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="suggested") | Q(suggested_at__isnull=False),
+                name="suggested_prediction_has_time",
             ),
             models.CheckConstraint(condition=Q(duration_ms__gte=0), name="duration_not_negative"),
             models.CheckConstraint(
@@ -305,9 +270,19 @@ class Prediction(models.Model):
         return Path(settings.MEDIA_ROOT) / self.picture
 
     @property
+    def is_settled(self) -> bool:
+        """Whether reviewers have settled it."""
+        return self.state in SETTLED_STATES
+
+    @property
     def current_label(self) -> str:
-        """What a reviewer said, or else what the network said."""
-        return self.reviewed_label or self.label
+        """What reviewers said ("" for none of the classes), or else what the network said."""
+        return self.reviewed_label if self.is_settled else self.label
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether reviewers said what the network said; None while they have not settled it."""
+        return self.reviewed_label == self.label if self.is_settled else None
 
     @property
     def is_novel(self) -> bool | None:
@@ -331,63 +306,79 @@ class Prediction(models.Model):
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:top_k]
 
 
-class Review(models.Model):
-    """What a reviewer said the right label is. Append-only: a later review corrects it.
+class Embedding(models.Model):
+    """Where a picture lies for the network that saw it: a short sketch, to tell alike from unlike.
 
-    A database trigger refuses every UPDATE, also from `QuerySet.update` and SQL.
+    Kept apart from the prediction, whose rows lists read by the thousand.
+    """
+
+    prediction = models.OneToOneField(
+        Prediction,
+        models.CASCADE,
+        primary_key=True,
+        related_name="embedding",
+        verbose_name=_("prediction"),
+    )
+    sketch = models.BinaryField(
+        _("sketch"), help_text=_("See `ml.sketch`; comparable within one model version only.")
+    )
+
+    class Meta:
+        verbose_name = _("embedding")
+        verbose_name_plural = _("embeddings")
+
+    def __str__(self) -> str:
+        return str(self.prediction_id)
+
+
+class Reprediction(models.Model):
+    """What another version says of a picture that has its prediction already.
+
+    A challenger says it in the shadow of the active version; after a promotion the new version
+    says it of old pictures. The prediction itself, which people saw, stays as it was.
     """
 
     prediction = models.ForeignKey(
-        Prediction, models.CASCADE, related_name="reviews", verbose_name=_("prediction")
+        Prediction, models.CASCADE, related_name="repredictions", verbose_name=_("prediction")
     )
-    reviewer = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
+    model_version = models.ForeignKey(
+        ModelVersion,
         models.PROTECT,
-        related_name="reviews",
-        verbose_name=_("reviewer"),
+        related_name="repredictions",
+        verbose_name=_("model version"),
     )
-    previous_label = models.CharField(_("label before"), max_length=MAX_LABEL_CHARS)
-    label = models.CharField(_("label"), max_length=MAX_LABEL_CHARS)
-    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    probabilities = models.JSONField(_("probabilities"), validators=[validate_probabilities])
+    label = models.CharField(_("predicted label"), max_length=MAX_LABEL_CHARS)
+    probability = models.FloatField(_("probability"))
+    answer = models.CharField(
+        _("answer"), max_length=10, choices=Prediction.Answer, blank=True, default=""
+    )
+    is_shadow = models.BooleanField(_("made in the shadow of the active version"))
+    agrees = models.BooleanField(_("names the same label as the prediction"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     class Meta:
         ordering = ("-created_at", "-id")
-        verbose_name = _("review")
-        verbose_name_plural = _("reviews")
-        constraints = (models.CheckConstraint(condition=~Q(label=""), name="review_has_label"),)
-
-    def __str__(self) -> str:
-        return f"{self.previous_label} → {self.label}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Insert; refuse to change a review that exists."""
-        if not self._state.adding:
-            self._refuse()
-        super().save(*args, **kwargs)
-
-    @staticmethod
-    def _refuse() -> NoReturn:
-        raise ValidationError(
-            "A review is never edited: write a newer one.", code="review_is_append_only"
-        )
-
-
-class UploadCount(models.Model):
-    """Uploads of one client address in one minute; kept for a few minutes only."""
-
-    client = models.CharField(
-        _("client"), max_length=64, help_text=_("Keyed hash of the address, never the address.")
-    )
-    minute = models.PositiveBigIntegerField(_("minutes since 1970"))
-    count = models.PositiveIntegerField(_("uploads"))
-
-    class Meta:
-        verbose_name = _("upload count")
-        verbose_name_plural = _("upload counts")
+        verbose_name = _("later prediction")
+        verbose_name_plural = _("later predictions")
         constraints = (
-            models.UniqueConstraint(fields=["client", "minute"], name="one_count_per_minute"),
+            # What makes the jobs that write them safe to repeat.
+            models.UniqueConstraint(
+                fields=["prediction", "model_version"], name="one_reprediction_per_version"
+            ),
+            models.CheckConstraint(
+                condition=Q(probability__gte=0) & Q(probability__lte=1),
+                name="reprediction_probability_between_0_and_1",
+            ),
         )
-        indexes = (models.Index(fields=["minute"], name="upload_count_minute"),)
+        indexes = (
+            models.Index(
+                fields=["model_version", "-created_at"],
+                condition=Q(agrees=False),
+                name="shadow_disagreements",
+            ),
+            models.Index(fields=["model_version", "agrees"], name="shadow_agreement"),
+        )
 
     def __str__(self) -> str:
-        return f"{self.client[:8]} {self.minute}: {self.count}"
+        return f"{self.label} ({self.prediction_id})"

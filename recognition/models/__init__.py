@@ -1,0 +1,51 @@
+"""Rows: what Lacewing does with a model version, what it predicted, what people said of it.
+
+What a version *is* stands in its immutable folder on disk; these rows say what is done
+with it. Rules that must always hold are database constraints and triggers.
+"""
+
+from recognition.models.predictions import (
+    MAX_LABEL_CHARS,
+    SETTLED_STATES,
+    Embedding,
+    Prediction,
+    PredictionQuerySet,
+    Reprediction,
+    validate_probabilities,
+)
+from recognition.models.recognizers import (
+    RESERVED_SLUGS,
+    Activation,
+    ModelVersion,
+    Recognizer,
+)
+from recognition.models.reviews import Review, ReviewLease, ReviewSkip
+from recognition.models.training import (
+    LOG_TAIL_CHARS,
+    ErasureReceipt,
+    SnapshotItem,
+    TrainingRun,
+)
+from recognition.models.uploads import UploadCount
+
+__all__ = [
+    "LOG_TAIL_CHARS",
+    "MAX_LABEL_CHARS",
+    "RESERVED_SLUGS",
+    "SETTLED_STATES",
+    "Activation",
+    "Embedding",
+    "ErasureReceipt",
+    "ModelVersion",
+    "Prediction",
+    "PredictionQuerySet",
+    "Recognizer",
+    "Reprediction",
+    "Review",
+    "ReviewLease",
+    "ReviewSkip",
+    "SnapshotItem",
+    "TrainingRun",
+    "UploadCount",
+    "validate_probabilities",
+]
