@@ -214,13 +214,16 @@ def _as_inert_picture(response: PictureResponse) -> PictureResponse:
 
 @require_POST
 def suggestion(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
-    """Keep the posted `label` as what the uploader says the picture shows.
+    """Keep the posted `label` as what the uploader says the picture shows, or none of them.
 
     Models: `Prediction`.
     """
     shown = _prediction_or_404(prediction_id)
+    label = request.POST.get("label", "")
+    if not label and "none" not in request.POST:
+        raise BadRequestError(_("Received no label: choose one."), code="unknown_label")
     try:
-        services.suggest_label(shown, request.POST.get("label", ""))
+        services.suggest_label(shown, label)
     except ValidationError as error:
         raise BadRequestError(" ".join(error.messages), code="unknown_label") from None
     return SeeOther(shown.get_absolute_url())

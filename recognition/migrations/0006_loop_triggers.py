@@ -1,6 +1,6 @@
 """Rules of the loop that a portable CHECK cannot say, as triggers of SQLite and PostgreSQL.
 
-- The record of activations is never edited and never deleted.
+- The record of activations is never edited.
 - Only a picture that reviewers have settled, under their label, enters a training's snapshot.
 
 The migration before has rebuilt tables of `0002_triggers`, whose triggers come back here. A
@@ -28,13 +28,8 @@ NOT_SETTLED = """
 
 SQLITE_CREATE = (
     f"""
-    CREATE TRIGGER IF NOT EXISTS activation_is_not_edited
+    CREATE TRIGGER IF NOT EXISTS activation_is_append_only
     BEFORE UPDATE ON recognition_activation
-    BEGIN SELECT RAISE(ABORT, '{ACTIVATION_MESSAGE}'); END
-    """,
-    f"""
-    CREATE TRIGGER IF NOT EXISTS activation_is_not_deleted
-    BEFORE DELETE ON recognition_activation
     BEGIN SELECT RAISE(ABORT, '{ACTIVATION_MESSAGE}'); END
     """,
     f"""
@@ -45,8 +40,7 @@ SQLITE_CREATE = (
     """,
 )
 SQLITE_DROP = (
-    "DROP TRIGGER IF EXISTS activation_is_not_edited",
-    "DROP TRIGGER IF EXISTS activation_is_not_deleted",
+    "DROP TRIGGER IF EXISTS activation_is_append_only",
     "DROP TRIGGER IF EXISTS snapshot_takes_settled_pictures",
 )
 
@@ -60,7 +54,7 @@ POSTGRESQL_CREATE = (
     """,
     """
     CREATE OR REPLACE TRIGGER activation_is_append_only
-    BEFORE UPDATE OR DELETE ON recognition_activation
+    BEFORE UPDATE ON recognition_activation
     FOR EACH ROW EXECUTE FUNCTION recognition_refuse_activation_change()
     """,
     f"""

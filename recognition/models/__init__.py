@@ -6,6 +6,7 @@ with it. Rules that must always hold are database constraints and triggers.
 
 from recognition.models.predictions import (
     MAX_LABEL_CHARS,
+    PROBABILITY_SUM_TOLERANCE,
     SETTLED_STATES,
     Embedding,
     Prediction,
@@ -31,6 +32,7 @@ from recognition.models.uploads import UploadCount
 __all__ = [
     "LOG_TAIL_CHARS",
     "MAX_LABEL_CHARS",
+    "PROBABILITY_SUM_TOLERANCE",
     "RESERVED_SLUGS",
     "SETTLED_STATES",
     "Activation",

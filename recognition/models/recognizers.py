@@ -198,7 +198,7 @@ class ModelVersion(models.Model):
 class Activation(models.Model):
     """One change of the version that serves: append-only, so that any moment can be asked for.
 
-    Database triggers refuse every UPDATE and DELETE, also from `QuerySet` and SQL.
+    A database trigger refuses every UPDATE, also from `QuerySet.update` and SQL.
     """
 
     class Kind(models.TextChoices):
@@ -255,6 +255,10 @@ class Activation(models.Model):
         if not self._state.adding:
             self._refuse()
         super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse."""
+        self._refuse()
 
     @staticmethod
     def _refuse() -> NoReturn:

@@ -6,12 +6,13 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 from tests.recognition.predictions import make_prediction
 
 LIST = "admin:recognition_prediction_changelist"
-PREDICTED, SUGGESTED, REVIEWED = Prediction.State
+PREDICTED, SUGGESTED, REVIEWED, AGREED, DISPUTED = Prediction.State
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_corrected_label_stands_beside_the_predicted_one(
     admin_client: Client, version: ModelVersion
 ) -> None:
     make_prediction(version, state=REVIEWED, reviewed_label="green")
-    make_prediction(version, state=SUGGESTED, suggested_label="blue")
+    make_prediction(version, state=SUGGESTED, suggested_at=timezone.now(), suggested_label="blue")
 
     content = admin_client.get(reverse(LIST)).content.decode()
 
@@ -194,8 +195,12 @@ def test_confirming_in_bulk_undoes_no_correction(
 def test_each_suggestion_is_accepted_with_its_own_label(
     reviewer_client: Client, version: ModelVersion
 ) -> None:
-    blue = make_prediction(version, state=SUGGESTED, suggested_label="blue")
-    green = make_prediction(version, state=SUGGESTED, suggested_label="green")
+    blue = make_prediction(
+        version, state=SUGGESTED, suggested_at=timezone.now(), suggested_label="blue"
+    )
+    green = make_prediction(
+        version, state=SUGGESTED, suggested_at=timezone.now(), suggested_label="green"
+    )
     plain = make_prediction(version)
 
     response = act(reviewer_client, "accept_suggestion", blue, green, plain)

@@ -134,7 +134,7 @@ def test_probabilities_within_rounding_are_kept(
         {"margin": 0.8},
         {"margin": -0.1},
         {"duration_ms": -1},
-        {"state": "reviewed"},
+        {"state": "suggested"},
         {"reviewed_label": "green"},
         {"set_size": 2},
         {"set_level": 0.9},
@@ -201,10 +201,14 @@ def test_review_is_never_edited(
     assert review.label == "green"
 
 
-def test_review_without_label_is_refused(review: Review) -> None:
+def test_retraction_with_a_label_is_refused(review: Review) -> None:
     with pytest.raises(IntegrityError):
         Review.objects.create(
-            prediction=review.prediction, reviewer=review.reviewer, previous_label="red", label=""
+            prediction=review.prediction,
+            reviewer=review.reviewer,
+            previous_label="red",
+            label="green",
+            is_retraction=True,
         )
 
 

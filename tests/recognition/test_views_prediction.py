@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from PIL import Image
 
 from recognition import services
@@ -107,7 +108,12 @@ def test_hostile_labels_are_text_on_every_page(client: Client, prediction: Predi
     version = prediction.model_version
     version.labels = [HOSTILE_LABEL, "green", "red"]
     version.save()
-    Prediction.objects.update(label=HOSTILE_LABEL, suggested_label=HOSTILE_LABEL, state="suggested")
+    Prediction.objects.update(
+        label=HOSTILE_LABEL,
+        suggested_label=HOSTILE_LABEL,
+        suggested_at=timezone.now(),
+        state="suggested",
+    )
     for address in ("/", "/colors/", prediction.get_absolute_url()):
         page = client.get(address).content
         assert b"&lt;script&gt;alert(1)&lt;/script&gt;" in page
