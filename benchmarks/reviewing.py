@@ -34,11 +34,11 @@ from ml.calibration import fit_temperature, softmax
 from ml.comparison import Comparison, compare
 from ml.config import TrainingConfig
 from ml.dataset import Dataset, Split, load_dataset
-from ml.diversity import spread
+from ml.diversity import Point, pick
 from ml.features import FEATURES_NAME, head_features
 from ml.pipeline import cache_pictures
 from ml.plan import make_plan
-from ml.sketch import sketch, unpack
+from ml.sketch import sketch
 from ml.training import TrainingData, train
 from ml.training_options import TrainingOptions
 
@@ -188,22 +188,24 @@ class Simulation:
 def doubtful(probabilities: Floats, embeddings: Floats, count: int) -> Indices:
     """Return the positions that the queue of doubtful pictures hands out, one by one.
 
-    As in the admin: among the smallest margins that wait, the next is the one that `spread`
-    picks, at a distance from the reviews before it.
+    As in the admin: among the smallest margins that wait, the next is the one that `pick`
+    takes, at a distance from the reviews before it.
     """
     ranked = np.sort(probabilities, axis=1)
     margins = ranked[:, -1] - ranked[:, -2]
-    sketches = unpack([sketch(embedding) for embedding in embeddings])
+    points = [
+        Point(margin=float(margin), space=0, sketch=sketch(embedding))
+        for margin, embedding in zip(margins, embeddings, strict=True)
+    ]
     waiting = np.argsort(margins, kind="stable").tolist()
-    seen: deque[int] = deque(maxlen=REMEMBERED)
+    seen: deque[Point] = deque(maxlen=REMEMBERED)
     picked: list[int] = []
     while waiting and len(picked) < count:
-        pool = np.array(waiting[:CANDIDATES])
-        (position,) = spread(margins[pool], sketches[pool], sketches[list(seen)], 1)
-        chosen = int(pool[position])
-        waiting.remove(chosen)
-        seen.append(chosen)
-        picked.append(chosen)
+        pool = waiting[:CANDIDATES]
+        (index,) = pick([points[row] for row in pool], list(seen), 1)
+        waiting.remove(pool[index])
+        seen.append(points[pool[index]])
+        picked.append(pool[index])
     return np.array(picked, np.intp)
 
 

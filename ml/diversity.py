@@ -1,59 +1,72 @@
-"""Which uncertain pictures to look at first, when many of them are nearly the same one.
+"""Which of the uncertain pictures to look at first: those least like the ones looked at already.
 
-The most uncertain pictures alone would be fifty frames of one blurred beetle: each further one
-teaches less. So each pick weighs how unsure the network is by how far the picture lies from
-those looked at already. Greedy choice of the farthest point keeps within a factor of two of the
-best cover (Gonzalez 1985), and is what active learning calls a core-set (Sener & Savarese 2018).
-NumPy only.
+Sorted by margin alone, a queue begins with fifty pictures of one awkward afternoon, and the
+fiftieth teaches little that the first has not. Taken greedily by uncertainty × distance (k-center
+greedy, Sener & Savarese 2018, weighted by the margin), each picture is unsure *and* new.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-UNKNOWN_DISTANCE: Final = 1.0  # of a picture to one it cannot be compared with, or to none
+from ml.sketch import SKETCH_BYTES, unpack
 
-Floats = npt.NDArray[np.floating]
+INCOMPARABLE: Final = 1.0  # distance to a picture of another space, or of one without a sketch
 
 
-def spread(margins: Floats, sketches: Floats, seen: Floats, count: int) -> list[int]:
-    """Return the positions of at most `count` pictures, in the order to look at them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One picture: how sure the network was of it, and where the picture lies for it."""
 
-    Each is the one with the largest (1 - margin) × distance to the nearest picture that was
-    seen or picked before it. Equal ones go by the smaller margin, then by their order, so that
-    the same pictures always give the same answer.
+    margin: float  # 0 to 1: largest probability less the second
+    space: int  # sketches are comparable within one space: the model version that made them
+    sketch: bytes | None  # see `ml.sketch`
 
-    Args:
-        margins: (n,), in [0, 1].
-        sketches: (n, 64), see `ml.sketch.unpack`; a row of NaN is a picture without a sketch of
-            this model version, at `UNKNOWN_DISTANCE` from any other.
-        seen: (m, 64), those looked at lately; may be empty.
-        count: how many to pick; all of them where there are fewer.
 
-    Raises:
-        ValueError: as many margins as sketches are needed.
+def pick(pool: Sequence[Point], seen: Sequence[Point], count: int) -> list[int]:
+    """Return the indices in `pool` of the `count` pictures to look at next, the best first.
+
+    Each is the one with the largest (1 - margin) × distance to the nearest picture that is in
+    `seen` or was picked before it; ties go to the earlier in the pool. Deterministic.
     """
-    if len(margins) != len(sketches):
-        raise ValueError(f"Received {len(margins)} margins for {len(sketches)} sketches.")
-    order = np.argsort(margins, kind="stable")
-    doubts = 1 - np.asarray(margins, np.float64)[order]
-    points = np.asarray(sketches, np.float64)[order]
-    nearest = np.full(len(points), np.inf)
-    for point in np.asarray(seen, np.float64):
-        nearest = np.minimum(nearest, _distances(points, point))
-    waiting = np.ones(len(points), bool)
+    unsure = np.array([1.0 - point.margin for point in pool], np.float32)
+    spaces, sketches = _stack(pool)
+    nearest = np.full(len(pool), np.inf, np.float32)  # nothing seen yet: all are equally new
+    for point in seen:
+        nearest = np.minimum(nearest, _distances(spaces, sketches, point))
     picked: list[int] = []
-    for _turn in range(min(count, len(points))):
-        reach = np.where(np.isinf(nearest), UNKNOWN_DISTANCE, nearest)
-        best = int(np.argmax(np.where(waiting, doubts * reach, -1.0)))
-        waiting[best] = False
-        picked.append(int(order[best]))
-        nearest = np.minimum(nearest, _distances(points, points[best]))
+    left = np.ones(len(pool), bool)
+    for _ in range(min(count, len(pool))):
+        score = unsure * np.where(np.isinf(nearest), INCOMPARABLE, nearest)
+        best = int(np.argmax(np.where(left, score, -1.0)))
+        picked.append(best)
+        left[best] = False
+        nearest = np.minimum(nearest, _distances(spaces, sketches, pool[best]))
     return picked
 
 
-def _distances(points: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> Floats:
-    """Return the distance of each point (n, 64) to the other (64,)."""
-    distances = np.sqrt(((points - other) ** 2).sum(axis=1))
-    return np.where(np.isnan(distances), UNKNOWN_DISTANCE, distances)
+def _stack(points: Sequence[Point]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the spaces (n,) and the sketches (n, 64) of the points, NaN where there is none."""
+    spaces = np.array([point.space for point in points], np.int64)
+    sketches = np.full((len(points), SKETCH_BYTES // 2), np.nan, np.float32)
+    known = [index for index, point in enumerate(points) if point.sketch is not None]
+    if known:
+        sketches[known] = unpack([points[index].sketch or b"" for index in known])
+    return spaces, sketches
+
+
+def _distances(
+    spaces: npt.NDArray[np.int64], sketches: npt.NDArray[np.float32], point: Point
+) -> npt.NDArray[np.float32]:
+    """Return how far each picture lies from `point`: `INCOMPARABLE` where nobody can tell."""
+    if point.sketch is None:
+        return np.full(len(spaces), INCOMPARABLE, np.float32)
+    apart = np.linalg.norm(sketches - unpack([point.sketch]), axis=1)
+    comparable = (spaces == point.space) & np.isfinite(apart)
+    distances: npt.NDArray[np.float32] = np.where(comparable, apart, INCOMPARABLE).astype(
+        np.float32
+    )
+    return distances
