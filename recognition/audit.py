@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from django.db.models import BooleanField, Case, Count, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    Value,
+    When,
+)
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from ml.drift import ENOUGH, Change, Share, change, pooled
@@ -25,11 +37,7 @@ from recognition.reviewing import NONE_OF_THESE
 WEEKS: Final = 26
 WEEK: Final = timedelta(weeks=1)
 
-# Over predictions, and over later ones beside the prediction that was reviewed.
 _RIGHT: Final = Q(label=F("reviewed_label")) | Q(answer="none", reviewed_label=NONE_OF_THESE)
-_RIGHT_LATER: Final = Q(label=F("prediction__reviewed_label")) | Q(
-    answer="none", prediction__reviewed_label=NONE_OF_THESE
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,24 +140,25 @@ def audited_share(version: ModelVersion, *, weeks: int = WEEKS) -> Share:
 
     Its own predictions count, and what it said later, in the shadow of another version or
     anew, of pictures that others had predicted: so a challenger can be judged before it
-    serves. Two SQL queries.
+    serves. One SQL query.
     """
-    since = week_starts(weeks, timezone.now())[0]
-    own = Prediction.objects.filter(
+    audited = Prediction.objects.filter(
         recognizer=version.recognizer_id,
         is_audit=True,
-        created_at__gte=since,
-        model_version=version,
+        created_at__gte=week_starts(weeks, timezone.now())[0],
         state__in=SETTLED_STATES,
     )
-    later = Reprediction.objects.filter(
-        model_version=version,
-        prediction__recognizer=version.recognizer_id,
-        prediction__is_audit=True,
-        prediction__created_at__gte=since,
-        prediction__state__in=SETTLED_STATES,
+    # Not a join, which could begin with all that the version ever said.
+    later = Reprediction.objects.filter(prediction=OuterRef("pk"), model_version=version)
+    right_later = later.filter(
+        Q(label=OuterRef("reviewed_label"))
+        | Q(answer="none") & Q(Exact(OuterRef("reviewed_label"), NONE_OF_THESE))
     )
-    return pooled([_counted(own, _RIGHT), _counted(later, _RIGHT_LATER)])
+    counted = audited.order_by().aggregate(
+        n=Count("pk", filter=Q(model_version=version) | Q(Exists(later))),
+        right=Count("pk", filter=Q(_RIGHT, model_version=version) | Q(Exists(right_later))),
+    )
+    return Share(counted["right"], counted["n"])
 
 
 def is_below_test(version: ModelVersion, recent: Share) -> bool:
@@ -261,8 +270,3 @@ def _by_week(tallies: Iterable[_Tally], weeks: int) -> list[Share]:
 
 def _worst(one: ClassAccuracy) -> tuple[float, str]:
     return one.share.accuracy or 0.0, one.label
-
-
-def _counted(rows: "QuerySet[Any]", right: Q) -> Share:
-    counted = rows.aggregate(right=Count("pk", filter=right), n=Count("pk"))
-    return Share(counted["right"], counted["n"])
