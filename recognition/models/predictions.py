@@ -180,6 +180,11 @@ class Prediction(models.Model):
                 name="queue_newest",
             ),
             models.Index(
+                fields=["recognizer", "label", "-created_at"],
+                condition=Q(is_open=True),
+                name="queue_label",
+            ),
+            models.Index(
                 fields=["recognizer", "-created_at"],
                 condition=Q(is_open=True, answer="none"),
                 name="queue_none",

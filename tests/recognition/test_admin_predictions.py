@@ -245,8 +245,8 @@ def test_set_label_reviews_the_selection(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "exactly one of the two"),
-        ({"label": "green", "new_label": "mauve"}, "exactly one of the two"),
+        ({}, "exactly one of the three"),
+        ({"label": "green", "new_label": "mauve"}, "exactly one of the three"),
         ({"new_label": "Green"}, "“green” exists"),
         ({"label": "unheard"}, "unheard is not one of the available choices"),
         ({"new_label": "x" * 201}, "at most 200 characters"),
@@ -401,7 +401,9 @@ def test_a_refused_label_changes_nothing(reviewer_client: Client, version: Model
         change_url(prediction), {"label": "red", "new_label": "mauve"}, follow=True
     )
 
-    assert texts(response) == ["Pick a label or type a new one: exactly one of the two."]
+    assert texts(response) == [
+        "Pick a label, type a new one or say none of them: exactly one of the three."
+    ]
     prediction.refresh_from_db()
     assert prediction.state == PREDICTED
 
