@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,19 +20,12 @@ from recognition.admin.base import admin_link
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
 from recognition.admin.grid_pages import GridPages
+from recognition.admin.lists import CappedPaginator, with_label_like
 from recognition.admin.reviews import ReviewInline
-from recognition.models import Prediction
+from recognition.models import ModelVersion, Prediction, Recognizer
 from recognition.templatetags.presentation import percent
 
-WIDE_COLUMNS = (
-    "probabilities",
-    "activation_map",
-    "recognizer__data_sources",
-    "recognizer__description",
-    "model_version__labels",
-    "model_version__metrics",
-    "model_version__activation_note",
-)
+WIDE_COLUMNS = ("probabilities", "activation_map")
 
 
 class PredictionChangeList(ChangeList):
@@ -41,9 +34,15 @@ class PredictionChangeList(ChangeList):
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: Any = None
     ) -> "QuerySet[Prediction]":
-        """Leave the wide columns in the database."""
+        """Leave the wide columns in the database, and fetch the few related rows by themselves.
+
+        In a join SQLite begins with the recognizers, collects all predictions and sorts them.
+        """
         rows: QuerySet[Prediction] = super().get_queryset(request, exclude_parameters)
-        return rows.defer(*WIDE_COLUMNS)
+        return rows.defer(*WIDE_COLUMNS).prefetch_related(
+            Prefetch("recognizer", Recognizer.objects.only("slug", "name")),
+            Prefetch("model_version", ModelVersion.objects.only("number", "recognizer")),
+        )
 
 
 @admin.register(Prediction)
@@ -61,12 +60,20 @@ class PredictionAdmin(GridPages):
         "created_column",
     )
     list_display_links = ("thumbnail", "label_column")
-    list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter, "answer")
-    list_select_related = ("recognizer", "model_version")
+    list_filter = (
+        "recognizer",
+        "state",
+        VersionFilter,
+        LabelFilter,
+        MarginFilter,
+        "answer",
+        "created_at",
+    )
     list_per_page = 50
     show_full_result_count = False
-    date_hierarchy = "created_at"
-    search_fields = ("label", "suggested_label", "reviewed_label")
+    paginator = CappedPaginator
+    sortable_by = ("margin_column", "created_column")  # by these an index sorts
+    search_fields = ("label",)
     search_help_text = _("A label, or the whole id of a prediction.")
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
@@ -124,7 +131,8 @@ class PredictionAdmin(GridPages):
         try:
             prediction_id = UUID(search_term.strip())
         except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+            found = with_label_like(queryset, search_term.strip()) if search_term else queryset
+            return found, False
         return queryset.filter(pk=prediction_id), False
 
     @admin.display(description=_("picture"))

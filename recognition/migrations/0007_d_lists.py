@@ -28,8 +28,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="prediction",
             index=models.Index(
-                fields=["recognizer", "-created_at", "answer"], name="uploads_by_time"
+                fields=["recognizer", "-created_at", "answer", "margin"], name="uploads_by_time"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["visitor_id", "-created_at"], name="newest_of_visitor"),
         ),
         migrations.AddIndex(
             model_name="prediction",
@@ -37,7 +41,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["label", "-created_at"], name="newest_of_label"),
+            index=models.Index(fields=["label", "-created_at", "recognizer", "margin"], name="newest_of_label"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["answer", "-created_at"], name="newest_of_answer"),
         ),
         migrations.AddIndex(
             model_name="prediction",

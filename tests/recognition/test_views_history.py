@@ -93,5 +93,5 @@ def test_an_odd_page_number_still_shows_a_page(
 def test_it_asks_the_database_as_often_for_a_page_as_for_one_picture(
     client: Client, many: list[Prediction], django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(4):
         client.get("/history/")
