@@ -144,7 +144,7 @@ class PredictionAdmin(GridPages):
             reverse("recognition:picture", args=[prediction.pk]),
         )
 
-    @admin.display(description=_("label"), ordering="label")
+    @admin.display(description=_("label"))
     def label_column(self, prediction: Prediction) -> SafeString | str:
         """Return the predicted label, and beside it what people said instead."""
         if prediction.is_right is False:
@@ -161,7 +161,7 @@ class PredictionAdmin(GridPages):
             )
         return prediction.label
 
-    @admin.display(description=_("probability"), ordering="probability")
+    @admin.display(description=_("probability"))
     def probability_column(self, prediction: Prediction) -> str:
         """Return the probability of the predicted label as percent."""
         return percent(prediction.probability)
@@ -171,7 +171,7 @@ class PredictionAdmin(GridPages):
         """Return how far the best class leads, as percent."""
         return percent(prediction.margin)
 
-    @admin.display(description=_("version"), ordering="model_version__number")
+    @admin.display(description=_("version"))
     def version_column(self, prediction: Prediction) -> str:
         """Return the version, as "pests v3"."""
         return f"{prediction.recognizer.slug} v{prediction.model_version.number}"

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["state", "-created_at"], name="newest_of_state"),
+            index=models.Index(fields=["state", "-created_at", "recognizer"], name="newest_of_state"),
         ),
         migrations.AddIndex(
             model_name="prediction",
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["answer", "-created_at"], name="newest_of_answer"),
+            index=models.Index(fields=["answer", "-created_at", "recognizer"], name="newest_of_answer"),
         ),
         migrations.AddIndex(
             model_name="prediction",
