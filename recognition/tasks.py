@@ -22,8 +22,7 @@ from ml.contenders import Contender
 from ml.errors import TrainingError
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
 from ml.named_sets import located
-from recognition import services
-from recognition.models import Activation as ActivationRecord
+from recognition import gating, services
 from recognition.models import ModelVersion, Prediction, Recognizer
 
 Activation = Literal["auto", "never", "force"]
@@ -266,15 +265,22 @@ def _take_in(
     recognizer.training_options = spec["options"] | _chosen_options(output)
     recognizer.save()
     version = services.register_version(recognizer, output, metrics=services.read_metrics(output))
-    activated, reasons = gate(report["comparison"], incumbent, activate)
-    note = " ".join(reasons)
-    if activated:
-        kind = ActivationRecord.Kind.FORCED if activate == "force" else ActivationRecord.Kind.GATE
-        services.activate_version(version, note, kind=kind)
-    else:
-        version.activation_note = note
-        version.save(update_fields=["activation_note"])
-    return RetrainOutcome(version=version, activated=activated, reasons=reasons)
+    decision = _decide(version, report, incumbent, activate)
+    return RetrainOutcome(version=version, activated=decision.activated, reasons=decision.reasons)
+
+
+def _decide(
+    version: ModelVersion,
+    report: Mapping[str, Any],
+    incumbent: ModelVersion | None,
+    activate: Activation,
+) -> gating.Decision:
+    """Let the gate decide what becomes of the version."""
+    # Whoever types the command forces on purpose; the command line is the reason on record.
+    reason = "Asked for on the command line." if activate == "force" else ""
+    return gating.decide(
+        version, report["comparison"], incumbent=incumbent, activation=activate, reason=reason
+    )
 
 
 def _chosen_options(output: Path) -> dict[str, Any]:
@@ -288,21 +294,3 @@ def _chosen_options(output: Path) -> dict[str, Any]:
         "architecture": contender.architecture,
         "seed": board.chosen_seed,
     }
-
-
-def gate(
-    comparison: Mapping[str, Any] | None, incumbent: ModelVersion | None, activate: Activation
-) -> tuple[bool, list[str]]:
-    """Decide on the comparison with the incumbent; return the decision and its reasons."""
-    if activate == "never":
-        return False, ["Not activated, as asked."]
-    if comparison is None or incumbent is None:
-        return True, ["Activated: there was no active version to compare with."]
-    reasons = [str(reason) for reason in comparison["reasons"]]
-    worse = comparison["verdict"] == "worse"
-    if activate == "force":
-        forced = "although it is worse" if worse else "not needed"
-        return True, [f"Activated by force ({forced}).", *reasons]
-    if worse:
-        return False, [f"Not activated: worse than v{incumbent.number}.", *reasons]
-    return True, [f"Activated: {comparison['verdict']} beside v{incumbent.number}.", *reasons]

@@ -126,32 +126,6 @@ def test_a_shipped_version_is_retrained_as_what_it_is(
     assert Path(asked["incumbent"]).name == "digits"
 
 
-@pytest.mark.parametrize(
-    ("verdict", "activate", "activated"),
-    [
-        ("better", "auto", True),
-        ("equal", "auto", True),
-        ("worse", "auto", False),
-        ("worse", "force", True),
-        ("better", "never", False),
-    ],
-)
-@pytest.mark.django_db
-def test_the_gate_keeps_a_worse_version_from_serving(
-    recognizer: Recognizer, add_version: Any, verdict: str, activate: tasks.Activation,
-    activated: bool,
-) -> None:  # fmt: skip
-    incumbent = add_version(activate=True)
-    comparison = {"verdict": verdict, "reasons": ["ants: 3 newly wrong."]}
-    decision, reasons = tasks.gate(comparison, incumbent, activate)
-    assert decision is activated
-    assert activate == "never" or "ants: 3 newly wrong." in reasons
-
-
-def test_the_first_version_has_nothing_to_be_worse_than() -> None:
-    assert tasks.gate(None, None, "auto")[0]
-
-
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_training_resumes_and_leaves_nothing_half_written(tmp_path: Path) -> None:
