@@ -94,6 +94,7 @@ def build(spec: BuildSpec) -> None:
         cache,
         incumbent=spec.incumbent,
         scratch=spec.workspace,
+        with_pictures=not spec.serving_only,
     )
     print(format_results(scores.candidate, scores.incumbent), flush=True)
     write_version(

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from ml.flips import read_flips
 from ml.inference import Classifier
 from recognition import services, tasks
 from recognition.models import Recognizer
@@ -82,6 +83,9 @@ def test_the_next_training_remembers_the_data_and_learns_from_reviews(
     assert metadata["architecture"] == "cnn"
     report = json.loads((second.path / "report.json").read_text())
     assert report["comparison"]["n"] == report["incumbent"]["n"] == report["test"]["n"]
+    flips = read_flips(second.path)
+    assert flips is not None
+    assert len(flips.lost) == len(report["comparison"]["lost"])
     assert recognizer.active_version() == first
     assert second.activation_note == "Not activated, as asked."
 
