@@ -34,6 +34,7 @@ __all__ = [
     "file_sha256",
     "read_artifact",
     "read_listed",
+    "verified_file",
     "write_artifact",
 ]
 
@@ -103,6 +104,18 @@ def read_artifact(directory: Path) -> ArtifactMetadata:
     for name in metadata.files:
         _check_sha256(directory, name, file_sha256(directory / name), metadata)
     return metadata
+
+
+def verified_file(directory: Path, name: str) -> Path | None:
+    """Return the path of one file of a version folder after verifying that one alone.
+
+    None where the metadata lists no file of that name. Raises as `read_artifact`.
+    """
+    metadata = ArtifactMetadata.from_dict(_read_json(directory / METADATA_NAME))
+    if name not in metadata.files:
+        return None
+    _check_sha256(directory, name, file_sha256(directory / name), metadata)
+    return directory / name
 
 
 def read_listed(directory: Path, name: str, *, max_bytes: int) -> bytes | None:

@@ -3,12 +3,19 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from recognition.admin.activations import ActivationAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
 from recognition.admin.reviews import ReviewAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
-__all__ = ["ModelVersionAdmin", "PredictionAdmin", "RecognizerAdmin", "ReviewAdmin"]
+__all__ = [
+    "ActivationAdmin",
+    "ModelVersionAdmin",
+    "PredictionAdmin",
+    "RecognizerAdmin",
+    "ReviewAdmin",
+]
 
 admin.site.site_header = _("Lacewing administration")
 admin.site.site_title = _("Lacewing")
