@@ -118,7 +118,7 @@ def predict_again(
     ids = [prediction.pk for prediction in predictions]
     seen = version.repredictions.filter(prediction__in=ids)
     if not is_shadow:
-        seen.filter(is_shadow=True).update(is_shadow=False)
+        seen.filter(is_shadow=True).update(is_shadow=False, created_at=timezone.now())
     known = set(seen.values_list("prediction", flat=True))
     unseen = [p for p in predictions if p.pk not in known and p.model_version_id != version.pk]
     if not unseen:

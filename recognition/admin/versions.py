@@ -11,12 +11,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ml.errors import LacewingError
-from recognition import gating, services
+from recognition import gating, repredicting, services
 from recognition.admin import formats
 from recognition.admin.base import admin_link, signed_in
 from recognition.admin.folders import FIGURES, read_folder, read_page
 from recognition.admin.forms import ActivationForm, ForceForm
 from recognition.admin.version_pages import back_to
+from recognition.admin.versions_challenger import ChallengerPages
 from recognition.admin.versions_files import FilePages, downloads_of
 from recognition.admin.versions_gate import GatePages
 from recognition.admin.versions_overview import OverviewPages
@@ -27,7 +28,7 @@ PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; san
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(GatePages, OverviewPages, FilePages):
+class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
     """The versions of every recognizer, one page each to compare and activate."""
 
     list_display = (
@@ -49,7 +50,8 @@ class ModelVersionAdmin(GatePages, OverviewPages, FilePages):
     change_form_template = "admin/recognition/modelversion/change_form.html"
     fields = (
         ("recognizer_link", "architecture"),
-        ("is_active", "activated_at", "created_at"),
+        ("is_active", "is_challenger", "is_proposed"),
+        ("activated_at", "created_at"),
         "activation_note",
         ("is_shipped", "directory"),
         "metadata_sha256",
@@ -123,6 +125,7 @@ class ModelVersionAdmin(GatePages, OverviewPages, FilePages):
     ) -> HttpResponse:
         """Add what was measured and what the folder holds."""
         version: ModelVersion = context["original"]
+        run = version.reprediction_runs.first()
         context |= {
             "columns": [version],
             "metric_rows": formats.metric_rows([version]),
@@ -132,6 +135,8 @@ class ModelVersionAdmin(GatePages, OverviewPages, FilePages):
             "has_leaderboard": read_leaderboard(version) is not None,
             "earlier": services.rollback_target(version) if version.is_active else None,
             "may_activate": self.has_activate_permission(request),
+            "run": run,
+            "run_is_stalled": run is not None and repredicting.is_stalled(run),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -297,12 +297,12 @@ class Prediction(models.Model):
         return self.answer in {"", self.Answer.ONE}
 
     def later_answer(self) -> "Reprediction | None":
-        """Return what the newest version says of it that was asked again. Causes a SQL query.
+        """Return what the version says that was asked again last. Causes a SQL query.
 
         Human labels win over both answers; a challenger's word is not for uploaders.
         """
         later = self.repredictions.filter(is_shadow=False).select_related("model_version")
-        return later.order_by("-model_version__number").first()
+        return later.order_by("-created_at", "-id").first()
 
     def set_labels(self) -> list[str]:
         """Return the classes of the prediction set, most probable first; none without a set."""

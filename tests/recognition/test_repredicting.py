@@ -209,7 +209,7 @@ def test_what_a_challenger_said_becomes_an_answer_for_people(
     assert (run.seen, run.changed) == (1, 1)
 
 
-def test_the_newest_version_has_the_last_word_and_reviews_stay(
+def test_the_version_asked_last_has_the_last_word_and_reviews_stay(
     old: ModelVersion, new: ModelVersion, add_version: AddVersion
 ) -> None:
     newest = add_version()
@@ -221,5 +221,5 @@ def test_the_newest_version_has_the_last_word_and_reviews_stay(
     prediction.refresh_from_db()
     said = prediction.later_answer()
     assert said is not None
-    assert (said.model_version, said.label) == (newest, "red")
+    assert (said.model_version, said.label) == (new, "green")
     assert prediction.current_label == "blue"
