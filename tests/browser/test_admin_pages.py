@@ -123,4 +123,5 @@ def test_a_page_can_be_read_without_scripts(new_context: Callable[..., BrowserCo
     page.locator("[name=password]").fill(ADMIN_PASSWORD)
     page.locator("#login-form button[type=submit]").click()
     page.goto("/admin/recognition/recognizer/")
-    expect(page.locator("#result_list").get_by_role("link", name="Colours")).to_be_visible()
+    page.locator("#result_list").get_by_role("link", name="Colours").click()
+    expect(page.get_by_label("Name")).to_be_visible()
