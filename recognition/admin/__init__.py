@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from recognition.admin.activations import ActivationAdmin
+from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
 from recognition.admin.reviews import ReviewAdmin
@@ -11,12 +12,12 @@ from recognition.admin.versions import ModelVersionAdmin
 
 __all__ = [
     "ActivationAdmin",
+    "GroupAdmin",
     "ModelVersionAdmin",
     "PredictionAdmin",
     "RecognizerAdmin",
     "ReviewAdmin",
+    "UserAdmin",
 ]
 
-admin.site.site_header = _("Lacewing administration")
-admin.site.site_title = _("Lacewing")
 admin.site.index_title = _("Review, compare, activate")

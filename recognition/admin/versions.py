@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -41,7 +41,7 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
         "test_pictures",
         "created_column",
     )
-    list_display_links = ("number_column",)
+    list_display_links = ("recognizer", "number_column")
     sortable_by = ()
     list_filter = ("recognizer", "is_active", "architecture")
     list_select_related = ("recognizer",)
@@ -132,7 +132,7 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
             "class_rows": formats.class_rows(version.metrics),
             "folder": read_folder(version),
             "downloads": downloads_of(version),
-            "has_leaderboard": read_leaderboard(version) is not None,
+            "leaderboard_url": _leaderboard_url(version),
             "earlier": services.rollback_target(version) if version.is_active else None,
             "may_activate": self.has_activate_permission(request),
             "run": run,
@@ -240,3 +240,10 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
             metric_rows=formats.metric_rows(columns),
             decided=gating.Decision.of(candidate) if isinstance(form, ForceForm) else None,
         )
+
+
+def _leaderboard_url(version: ModelVersion) -> str | None:
+    if read_leaderboard(version) is None:
+        return None
+    url = reverse("recognition:leaderboard", args=[version.recognizer.slug])
+    return f"{url}?version={version.number}"

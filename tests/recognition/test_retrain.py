@@ -87,7 +87,7 @@ def test_the_next_training_remembers_the_data_and_learns_from_reviews(
     assert flips is not None
     assert len(flips.lost) == len(report["comparison"]["lost"])
     assert recognizer.active_version() == first
-    assert second.activation_note == "Not activated, as asked."
+    assert second.activation_note.startswith("Not activated, as asked.")
 
 
 @pytest.mark.django_db
