@@ -59,8 +59,9 @@ class FlippedPicture:
     new_look: Look | None
 
     def overlay(self, look: Look) -> bytes:
-        """Return a PNG with transparency to lay over the picture."""
-        return overlay_png(look.rows, look.region, self.width_px, self.height_px)
+        """Return a PNG with transparency to lay over the picture, smooth also over a tiny one."""
+        times = max(1, LONG_SIDE_PX // max(self.width_px, self.height_px))
+        return overlay_png(look.rows, look.region, self.width_px * times, self.height_px * times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

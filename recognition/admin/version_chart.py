@@ -72,5 +72,10 @@ def accuracy_chart(versions: Sequence[ModelVersion]) -> Chart | None:
 
 
 def _interval(version: ModelVersion, accuracy: float) -> tuple[float, float]:
-    low, high = version.metrics.get("accuracy_interval") or (accuracy, accuracy)
+    """Return the ends of the interval; of a version measured without one, the accuracy itself."""
+    metrics = version.metrics
+    low, high = metrics.get("accuracy_interval") or (
+        metrics.get("accuracy_low", accuracy),
+        metrics.get("accuracy_high", accuracy),
+    )
     return low, high

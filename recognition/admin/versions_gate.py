@@ -1,5 +1,7 @@
 """The gate's page of a version: the verdict, what it rests on, and what a person may do."""
 
+from datetime import datetime
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
@@ -70,8 +72,13 @@ class GatePages(VersionPages):
             headline=HEADLINES[decided.verdict] if decided else _("Not judged"),
             tone=TONES[decided.verdict] if decided else "warn",
             is_kept=decided is not None and decided.outcome is Outcome.KEPT,
+            decided_at=_moment(version.gate.get("decided_at")),
             words=[
-                {**said, "word": WORDS.get(said["word"], said["word"])}
+                {
+                    **said,
+                    "word": WORDS.get(said["word"], said["word"]),
+                    "at": _moment(said["at"]),
+                }
                 for said in version.gate.get("words", [])
             ],
             needs_force=gating.needs_force(version),
@@ -107,3 +114,7 @@ def incumbent_of(version: ModelVersion) -> ModelVersion | None:
     if number is None:
         return None
     return version.recognizer.versions.filter(number=number).first()
+
+
+def _moment(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None

@@ -12,35 +12,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from ml.comparison import Flip
-from ml.flips import FLIPS_NAME, FlippedPicture, Flips, Look
+from ml.flips import FLIPS_NAME
 from recognition import gating, services
 from recognition.models import Activation, ModelVersion, Recognizer, SnapshotItem, TrainingRun
-from tests.recognition.pictures import make_picture
+from tests.recognition.flips import many_flips
 from tests.recognition.predictions import make_prediction
 from tests.recognition.test_gating import comparison
 
 AddVersion = Callable[..., ModelVersion]
-LOOK = Look(rows=((0, 255), (128, 0)), region=(0.0, 0.0, 1.0, 1.0))
-
-
-def flipped(name: str, *, label: str = "red", given: str = "red") -> FlippedPicture:
-    flip = Flip(
-        name=name, label=label, old_label="blue", old_probability=0.6, new_label=given,
-        new_probability=0.7,
-    )  # fmt: skip
-    return FlippedPicture(
-        flip=flip, jpeg=make_picture(size_px=(32, 24)), width_px=32, height_px=24, old_look=LOOK,
-        new_look=None,
-    )  # fmt: skip
-
-
-FLIPS = Flips(
-    gained=(flipped("gained <1>.jpg"),),
-    lost=tuple(flipped(f"lost {n}.jpg", label="blue") for n in range(15)),
-    gained_in_all=1,
-    lost_in_all=18,
-)
 CHANGE = {"support": 9, "old_recall": 0.5, "new_recall": 0.25, "gained": 0, "lost": 3, "p": 0.01}
 REPORT = {
     "comparison": {
@@ -50,7 +29,7 @@ REPORT = {
         ]
     }
 }
-FILES = {FLIPS_NAME: FLIPS.to_bytes(), "report.json": json.dumps(REPORT).encode()}
+FILES = {FLIPS_NAME: many_flips().to_bytes(), "report.json": json.dumps(REPORT).encode()}
 
 
 @pytest.fixture
