@@ -130,12 +130,10 @@ def predict_in_shadow(prediction_id: uuid.UUID) -> Reprediction | None:
 def standing(challenger: ModelVersion, champion: ModelVersion | None) -> Standing:
     """Return how the challenger has done beside what people were told. Few SQL queries."""
     said = challenger.repredictions.order_by()
-    agreed = said.filter(agrees=True).count()
-    return Standing(
-        n=agreed + said.filter(agrees=False).count(),
-        agreed=agreed,
-        audit=_audit(challenger, champion),
-    )
+    n = said.count()
+    # IN, for SQLite looks up no bare boolean in an index.
+    disagreed = said.filter(agrees__in=[False]).count()
+    return Standing(n=n, agreed=n - disagreed, audit=_audit(challenger, champion))
 
 
 def disagreements(
