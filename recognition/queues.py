@@ -10,6 +10,7 @@ from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -55,10 +56,10 @@ def _suggested(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Prediction
 
 def _disputed(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:
     """Those on which another reviewer spoke last: whoever did waits for the others' word."""
-    reviews = Review.objects.filter(prediction=OuterRef("pk")).order_by("-created_at", "-id")
+    reviews = Review.objects.filter(prediction=OuterRef("pk")).order_by("-id")
     rows = Prediction.objects.filter(recognizer=recognizer, state=Prediction.State.DISPUTED)
-    spoke_last = Subquery(reviews.values("reviewer")[:1])
-    return rows.alias(last=spoke_last).exclude(last=reviewer.pk).order_by("-created_at")
+    rows = rows.alias(last=Coalesce(Subquery(reviews.values("reviewer")[:1]), 0))
+    return rows.exclude(last=reviewer.pk).order_by("-created_at")
 
 
 def _second(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:

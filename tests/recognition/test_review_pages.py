@@ -5,9 +5,8 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from recognition.models import ModelVersion, Prediction, Review
+from recognition.models import ModelVersion, Prediction
 from tests.recognition.predictions import make_prediction
 
 PREDICTED, SUGGESTED, REVIEWED, AGREED, DISPUTED = Prediction.State
