@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -56,10 +55,14 @@ def _suggested(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Prediction
 
 def _disputed(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:
     """Those on which another reviewer spoke last: whoever did waits for the others' word."""
-    reviews = Review.objects.filter(prediction=OuterRef("pk")).order_by("-id")
-    rows = Prediction.objects.filter(recognizer=recognizer, state=Prediction.State.DISPUTED)
-    rows = rows.alias(last=Coalesce(Subquery(reviews.values("reviewer")[:1]), 0))
-    return rows.exclude(last=reviewer.pk).order_by("-created_at")
+    later = Review.objects.filter(prediction=OuterRef("prediction"), pk__gt=OuterRef("pk"))
+    spoke_last = Review.objects.filter(
+        ~Exists(later), prediction=OuterRef("pk"), reviewer_id=reviewer.pk
+    )
+    rows = Prediction.objects.filter(
+        ~Exists(spoke_last), recognizer=recognizer, state=Prediction.State.DISPUTED
+    )
+    return rows.order_by("-created_at")
 
 
 def _second(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:
