@@ -145,6 +145,12 @@ class PredictionAdmin(GridPages):
                 prediction.label,
                 prediction.reviewed_label or _("none of the classes"),
             )
+        if prediction.state == Prediction.State.DISPUTED:
+            return format_html(
+                '{} <em class="lacewing-label">{}</em>',
+                prediction.label,
+                prediction.get_state_display(),
+            )
         if prediction.state == Prediction.State.SUGGESTED:
             return format_html(
                 '{} <em class="lacewing-label">{}?</em>',
