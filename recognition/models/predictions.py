@@ -190,6 +190,11 @@ class Prediction(models.Model):
                 name="queue_none",
             ),
             models.Index(
+                fields=["recognizer", "-created_at"],
+                condition=Q(is_open=True, is_audit=True),
+                name="queue_audit",
+            ),
+            models.Index(
                 fields=["recognizer", "-suggested_at"],
                 condition=Q(state="suggested"),
                 name="queue_suggested",
@@ -203,12 +208,6 @@ class Prediction(models.Model):
                 fields=["recognizer", "created_at"],
                 condition=Q(is_audit=True),
                 name="audited_by_time",
-            ),
-            # After the one before: of two that fit alike SQLite takes the later one.
-            models.Index(
-                fields=["recognizer", "-created_at"],
-                condition=Q(is_open=True, is_audit=True),
-                name="queue_audit",
             ),
             models.Index(
                 fields=["recognizer", "reviewed_label"],
