@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                     "reviewed_label",
                     "answer",
                     "is_audit",
+                    "id",
                 ],
                 name="audited_answers",
             ),

@@ -215,6 +215,7 @@ class Prediction(models.Model):
                     "reviewed_label",
                     "answer",
                     "is_audit",
+                    "id",
                 ],
                 condition=Q(is_audit=True),
                 name="audited_answers",
