@@ -21,6 +21,10 @@ def train(run_id: str) -> None:
     training_jobs.work_on(uuid.UUID(run_id))
 
 
+RESUMED: Final = (train.module_path,)
+"""What goes on where it was, however often its worker dies; it knows itself when to give up."""
+
+
 def enqueue_training(run_id: uuid.UUID) -> None:
     """Let a worker look at the run."""
     train.enqueue(str(run_id))
