@@ -39,6 +39,8 @@ def held(name: str, *, wait_s: float = GLANCE_S) -> Iterator[int]:
             if time.monotonic() > deadline_s:
                 raise LockedError(name)
             time.sleep(RETRY_S)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())  # for people who look
         yield descriptor
     finally:
         os.close(descriptor)

@@ -33,6 +33,8 @@ def begin_due_trainings() -> None:
 
 def is_due(recognizer: Recognizer, now: datetime) -> bool:
     """Return whether the recognizer's schedule wants a training now."""
+    if recognizer.schedule == Recognizer.Schedule.NEVER:
+        return False
     scheduled = TrainingRun.objects.filter(recognizer=recognizer, cause=TrainingRun.Cause.SCHEDULE)
     if recognizer.schedule == Recognizer.Schedule.NIGHTLY:
         began = now.replace(hour=recognizer.schedule_hour, minute=0, second=0, microsecond=0)
