@@ -1,9 +1,12 @@
-"""Addresses: the admin, and everything else from the recognition app."""
+"""Addresses: the admin, the choice of a language, and everything else from the recognition app."""
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
 urlpatterns = [
+    # For everyone; under admin/ because other first parts of an address may be recognizers.
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("", include("recognition.urls")),
 ]
