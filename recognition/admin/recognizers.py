@@ -11,15 +11,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from recognition.admin import formats
-from recognition.admin.base import ModelAdminBase, admin_link
+from recognition.admin.base import admin_link
+from recognition.admin.retraining import RetrainMixin
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
-FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since")
+FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since", "retrain_link")
+AUTOMATION = ("promotion", "schedule", "schedule_hour", "schedule_reviews")
 TRAINING = ("data_sources", "training_options")
 
 
 @admin.register(Recognizer)
-class RecognizerAdmin(ModelAdminBase):
+class RecognizerAdmin(RetrainMixin):
     """What people see and use, with the way to its versions and predictions."""
 
     list_display = ("name", "slug", "active_version", "accuracy", "prediction_count")
@@ -49,7 +51,7 @@ class RecognizerAdmin(ModelAdminBase):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *training, "created_at")
+        return (*words, *FACTS, *AUTOMATION, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
