@@ -8,15 +8,13 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from recognition.templatetags.presentation import percent
-
 WIDTH: Final = 600  # of the drawing, in its own units
 HEIGHT: Final = 220
 LEFT: Final = 48  # of the plot: the numbers of its axis stand before it
 RIGHT: Final = 590
 TOP: Final = 12
 BOTTOM: Final = 192
-LINES: Final = 4
+MOST_LINES: Final = 5
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -61,7 +59,7 @@ def _curve(
 ) -> Curve:
     series = {key: [row.get(key) for row in rows] for key in (name, f"val_{name}")}
     values = [value for found in series.values() for value in found if value is not None]
-    low, high = _range(values, most)
+    low, high, step = _range(values, most)
     wide = max(len(rows), epochs or 0, 2)
 
     def x(position: int) -> float:
@@ -75,14 +73,14 @@ def _curve(
             f"{x(position)},{y(value)}" for position, value in enumerate(found) if value is not None
         )
 
-    levels = [low + (high - low) * step / LINES for step in range(LINES + 1)]
+    levels = [low + step * number for number in range(round((high - low) / step) + 1)]
     validation = series[f"val_{name}"]
     return Curve(
         title=title,
         train=points(series[name]),
         validation=points(validation),
         grid=tuple(
-            (y(level), percent(level) if most is not None else f"{level:.2f}") for level in levels
+            (y(level), f"{level:.0%}" if most is not None else f"{level:.3g}") for level in levels
         ),
         ticks=tuple((x(position), str(position + 1)) for position in _some(wide)),
         phases=tuple(
@@ -98,13 +96,20 @@ def _curve(
     )
 
 
-def _range(values: Sequence[float], most: float | None) -> tuple[float, float]:
-    """Return the range to draw: up to `most`, down to a tenth below the least."""
-    if not values:
-        return 0.0, 1.0
-    if most is not None:
-        return min(math.floor(min(values) * 10) / 10, most - 0.1), most
-    return 0.0, max(values) * 1.05 or 1.0
+def _range(values: Sequence[float], most: float | None) -> tuple[float, float, float]:
+    """Return the least and largest value to draw, and the step between lines: round numbers."""
+    least, largest = min(values, default=0.0), max(values, default=1.0)
+    if most is None:
+        step = _round_step(largest / MOST_LINES)
+        return 0.0, step * max(1, math.ceil(largest / step)), step
+    step = _round_step((most - least) / MOST_LINES)
+    return most - step * max(1, math.ceil((most - least) / step)), most, step
+
+
+def _round_step(least: float) -> float:
+    """Return the next number of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(max(least, 1e-3)))
+    return next(power * times for times in (1, 2, 5, 10) if power * times >= least)
 
 
 def _some(wide: int) -> Sequence[int]:

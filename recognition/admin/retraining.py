@@ -163,7 +163,7 @@ class RetrainMixin(ModelAdminBase):
         if run is not None:
             return admin_link(run, str(_("A training is under way")))
         return format_html(
-            '<a class="lacewing-button" href="{}">{}</a>',
+            '<a class="lacewing-button lacewing-button--primary" href="{}">{}</a>',
             reverse("admin:recognition_recognizer_retrain", args=[recognizer.pk]),
             _("Retrain…"),
         )
