@@ -33,7 +33,7 @@ EPOCH = {"phase": "train", "epoch": 1, "loss": 0.5, "accuracy": 0.8, "val_loss":
 class Child:
     """Stands in for the child that trains: writes a version of the colours, or fails as told."""
 
-    def __init__(self, *failures: Exception, verdict: str = "equal") -> None:
+    def __init__(self, *failures: BaseException, verdict: str = "equal") -> None:
         self.failures = list(failures)
         self.verdict = verdict
         self.specs: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ class Child:
 def learn(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Child]:
     """Return a function that lets such a child stand in."""
 
-    def install(*failures: Exception, **options: Any) -> Child:
+    def install(*failures: BaseException, **options: Any) -> Child:
         child = Child(*failures, **options)
         monkeypatch.setattr(tasks, "_run_child", child)
         monkeypatch.setattr(training_jobs, "RETRY_AFTER_S", 0)
@@ -367,3 +367,94 @@ def test_a_run_whose_holder_died_is_cancelled_at_once(run: TrainingRun) -> None:
 
     run.refresh_from_db()
     assert run.state == State.CANCELLED
+
+
+# Commands
+
+
+def asked(**changes: Any) -> tasks.RetrainRequest:
+    return tasks.RetrainRequest(slug="colors", options={"architecture": "cnn"}, **changes)
+
+
+def test_a_command_makes_the_first_version_and_its_run_together(learn: Any, db: None) -> None:
+    child = learn()
+
+    outcome = tasks.retrain(asked(sources=[Path("/pictures")]))
+
+    run = TrainingRun.objects.get()
+    assert (run.state, run.cause, run.version) == (State.DONE, "command", outcome.version)
+    assert run.history == [EPOCH]
+    assert len(child.specs) == 1
+
+
+def test_a_command_is_refused_while_the_admin_s_training_waits(
+    run: TrainingRun, learn: Any
+) -> None:
+    child = learn()
+
+    with pytest.raises(ApplicationError, match="by a person, is under way"):
+        tasks.retrain(asked())
+
+    assert not child.specs
+
+
+def test_a_command_is_refused_while_another_process_trains(run: TrainingRun, learn: Any) -> None:
+    learn()
+    with (
+        locks.held(training_runs.lock_name("colors")),
+        pytest.raises(ApplicationError, match="is under way"),
+    ):
+        tasks.retrain(asked())
+
+
+def test_a_command_that_is_stopped_goes_on_in_the_same_run(
+    recognizer: Recognizer, learn: Any
+) -> None:
+    child = learn(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        tasks.retrain(asked(sources=[Path("/pictures")]))
+    assert TrainingRun.objects.get().state == State.CANCELLED
+
+    tasks.retrain(asked(resume=True))
+
+    assert TrainingRun.objects.get().state == State.DONE
+    assert [spec["resume"] for spec in child.specs] == [False, True]
+    with pytest.raises(tasks.TrainingError, match="no interrupted training"):
+        tasks.retrain(asked(resume=True))
+
+
+def test_a_worker_goes_on_where_a_command_was_killed(recognizer: Recognizer, learn: Any) -> None:
+    child = learn(KilledError())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "_end_here", lambda *_: None)
+        with pytest.raises(KilledError):
+            tasks.retrain(asked(sources=[Path("/pictures")]))
+    run = TrainingRun.objects.get()
+    assert run in training_runs.stranded_runs()
+
+    training_jobs.work_on(run.pk)
+
+    run.refresh_from_db()
+    assert run.state == State.DONE
+    assert [spec["resume"] for spec in child.specs] == [False, True]
+
+
+def test_a_command_replaces_the_run_of_a_killed_one(recognizer: Recognizer, learn: Any) -> None:
+    learn()
+    dead = TrainingRun.objects.create(recognizer=recognizer, cause="command", state="running")
+
+    tasks.retrain(asked(sources=[Path("/pictures")]))
+
+    dead.refresh_from_db()
+    assert dead.state == State.CANCELLED
+    assert TrainingRun.objects.filter(state=State.DONE).count() == 1
+
+
+def test_a_cancelled_command_says_so_and_leaves_nothing(recognizer: Recognizer, learn: Any) -> None:
+    learn(TrainingCancelledError())
+
+    with pytest.raises(TrainingStoppedError, match="cancelled in the admin"):
+        tasks.retrain(asked(sources=[Path("/pictures")]))
+
+    assert TrainingRun.objects.get().state == State.CANCELLED
+    assert not Workspace.named("colors").path.exists()
