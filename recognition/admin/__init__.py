@@ -7,6 +7,7 @@ from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
 from recognition.admin.reviews import ReviewAdmin
+from recognition.admin.training_runs import TrainingRunAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "PredictionAdmin",
     "RecognizerAdmin",
     "ReviewAdmin",
+    "TrainingRunAdmin",
     "UserAdmin",
 ]
 

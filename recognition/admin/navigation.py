@@ -60,6 +60,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 url_name="admin:recognition_modelversion_changelist",
                 permission="recognition.view_modelversion",
             ),
+            Entry(
+                title=_("training runs"),
+                icon="model_training",
+                url_name="admin:recognition_trainingrun_changelist",
+                permission="recognition.view_trainingrun",
+            ),
         ),
     ),
     (

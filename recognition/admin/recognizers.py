@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from recognition.admin import formats
 from recognition.admin.base import admin_link
 from recognition.admin.dashboard_pages import DashboardPages
+from recognition.admin.retraining import RetrainMixin
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 FACTS = (
@@ -21,12 +22,14 @@ FACTS = (
     "versions_link",
     "predictions_link",
     "reviewed_since",
+    "retrain_link",
 )
+AUTOMATION = ("promotion", "schedule", "schedule_hour", "schedule_reviews")
 TRAINING = ("data_sources", "training_options")
 
 
 @admin.register(Recognizer)
-class RecognizerAdmin(DashboardPages):
+class RecognizerAdmin(RetrainMixin, DashboardPages):
     """What people see and use, with the way to its versions and predictions."""
 
     list_display = (
@@ -63,7 +66,7 @@ class RecognizerAdmin(DashboardPages):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *training, "created_at")
+        return (*words, *FACTS, *AUTOMATION, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None

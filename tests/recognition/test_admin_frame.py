@@ -19,6 +19,7 @@ LISTS = (
     "recognition_review",
     "recognition_recognizer",
     "recognition_modelversion",
+    "recognition_trainingrun",
     "auth_user",
     "auth_group",
 )
