@@ -5,7 +5,8 @@ docs/settings.md explains each variable. A value that cannot be used raises `Set
 
 from pathlib import Path
 
-from csp.constants import NONE, SELF
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from classifier_site.environment import Environment
@@ -76,11 +77,18 @@ CONTENT_SECURITY_POLICY = {
         "manifest-src": [SELF],
     }
 }
+# What the admin's pages need beyond it: Alpine evaluates the expressions in their attributes and
+# writes `style` attributes. Inline scripts and inline sheets stay refused there too.
+ADMIN_CONTENT_SECURITY_POLICY = {
+    "script-src": [UNSAFE_EVAL],
+    "style-src-attr": [UNSAFE_INLINE],
+}
 
 # The application
 
 INSTALLED_APPS = [
     "recognition",
+    "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -101,7 +109,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "recognition.middleware.ContentSecurityPolicyMiddleware",
     "recognition.middleware.UploadLimitMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -131,6 +139,26 @@ TEMPLATES = [
         },
     },
 ]
+
+# The admin's look
+
+UNFOLD = {
+    "SITE_TITLE": _("Lacewing administration"),
+    "SITE_HEADER": "Lacewing",
+    "SITE_ICON": lambda request: static("lacewing/favicon.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("lacewing/favicon.svg"),
+        }
+    ],
+    "SHOW_LANGUAGES": True,
+    "SIDEBAR": {"navigation": "recognition.admin.navigation.sidebar"},
+    "GLOBAL_CALLBACK": "recognition.admin.navigation.without_inline_colors",
+    "STYLES": [lambda request: static("lacewing/admin.css")],
+    "SCRIPTS": [lambda request: static("lacewing/admin.js")],
+}
 
 # Rows
 

@@ -1,10 +1,12 @@
-"""Addresses: the admin, and everything else from the recognition app."""
+"""Addresses: the admin, the choice of a language, and everything else from the recognition app."""
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("language/", set_language, name="set_language"),
     path("", include("recognition.urls")),
 ]
 

@@ -6,8 +6,9 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from uuid import uuid4
 
+from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from recognition import errors, visitors
 
@@ -47,6 +48,20 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+class ContentSecurityPolicyMiddleware(CSPMiddleware):
+    """Send the strict policy, with what the admin needs beyond it on the admin's pages alone."""
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        """Return the parts of the policy for this response."""
+        parts = super().get_policy_parts(request, response, report_only)
+        match = request.resolver_match
+        if not report_only and match is not None and match.namespaces[:1] == ["admin"]:
+            parts.update = {**settings.ADMIN_CONTENT_SECURITY_POLICY, **(parts.update or {})}
+        return parts
 
 
 class UploadLimitMiddleware:

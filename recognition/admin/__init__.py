@@ -3,13 +3,19 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
 from recognition.admin.reviews import ReviewAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
-__all__ = ["ModelVersionAdmin", "PredictionAdmin", "RecognizerAdmin", "ReviewAdmin"]
+__all__ = [
+    "GroupAdmin",
+    "ModelVersionAdmin",
+    "PredictionAdmin",
+    "RecognizerAdmin",
+    "ReviewAdmin",
+    "UserAdmin",
+]
 
-admin.site.site_header = _("Lacewing administration")
-admin.site.site_title = _("Lacewing")
 admin.site.index_title = _("Review, compare, activate")

@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # unfold comes without types; its classes are Django's, dressed
     ModelAdminBase = admin.ModelAdmin[Any]
+    TabularInlineBase = admin.TabularInline[Any, Any]
 else:
-    ModelAdminBase = admin.ModelAdmin
+    from unfold.admin import ModelAdmin as ModelAdminBase
+    from unfold.admin import TabularInline as TabularInlineBase  # noqa: F401 - for its importers
 
 
 class ReadOnlyAdmin(ModelAdminBase):
@@ -48,4 +50,4 @@ def admin_link(row: Model, text: str) -> SafeString:
     """Return a link to the row's page in the admin."""
     opts = row._meta
     url = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', url, text)
+    return format_html('<a class="lacewing-link" href="{}">{}</a>', url, text)

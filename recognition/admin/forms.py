@@ -7,6 +7,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from recognition.models import MAX_LABEL_CHARS, ModelVersion, Prediction, Recognizer
 from recognition.templatetags.presentation import percent
@@ -15,11 +20,12 @@ from recognition.templatetags.presentation import percent
 class LabelForm(forms.Form):
     """One label: picked from the known ones, or the name of a class that is new."""
 
-    label = forms.ChoiceField(label=_("Label"), required=False)
+    label = forms.ChoiceField(label=_("Label"), required=False, widget=UnfoldAdminSelectWidget)
     new_label = forms.CharField(
         label=_("or a new label"),
         required=False,
         max_length=MAX_LABEL_CHARS,
+        widget=UnfoldAdminTextInputWidget,
         help_text=_("A class that no version knows yet; the next training learns it."),
     )
 
@@ -62,7 +68,7 @@ class ActivationForm(forms.Form):
         label=_("Why (optional)"),
         required=False,
         max_length=1000,
-        widget=forms.Textarea(attrs={"rows": 2, "cols": 60}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
 
 

@@ -114,4 +114,9 @@ def _active(recognizer: Recognizer) -> ModelVersion | None:
 
 def _list_link(rows: str, recognizer: Recognizer, count: int) -> SafeString:
     url = reverse(f"admin:recognition_{rows}_changelist")
-    return format_html('<a href="{}?recognizer__id__exact={}">{}</a>', url, recognizer.pk, count)
+    return format_html(
+        '<a class="lacewing-link" href="{}?recognizer__id__exact={}">{}</a>',
+        url,
+        recognizer.pk,
+        count,
+    )

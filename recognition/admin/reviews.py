@@ -1,6 +1,6 @@
 """Reviews in the admin: a record to read, never to change."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Model
@@ -8,13 +8,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from recognition.admin.base import ReadOnlyAdmin, admin_link
-from recognition.models import Prediction, Review
-
-if TYPE_CHECKING:
-    ReviewInlineBase = admin.TabularInline[Review, Prediction]
-else:
-    ReviewInlineBase = admin.TabularInline
+from recognition.admin.base import ReadOnlyAdmin, TabularInlineBase, admin_link
+from recognition.models import Review
 
 
 @admin.register(Review)
@@ -51,7 +46,7 @@ class ReviewAdmin(ReadOnlyAdmin):
         return admin_link(review.prediction, str(review.prediction))
 
 
-class ReviewInline(ReviewInlineBase):
+class ReviewInline(TabularInlineBase):
     """The reviews of one prediction, below it."""
 
     model = Review

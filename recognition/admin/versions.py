@@ -135,7 +135,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             "metric_rows": formats.metric_rows([version]),
             "class_rows": formats.class_rows(version.metrics),
             "folder": read_folder(version),
-            "has_leaderboard": read_leaderboard(version) is not None,
+            "leaderboard_url": _leaderboard_url(version),
             "earlier": services.rollback_target(version) if version.is_active else None,
             "may_activate": self.has_activate_permission(request),
         }
@@ -250,6 +250,13 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         return TemplateResponse(
             request, "admin/recognition/modelversion/confirm_activation.html", context
         )
+
+
+def _leaderboard_url(version: ModelVersion) -> str | None:
+    if read_leaderboard(version) is None:
+        return None
+    url = reverse("recognition:leaderboard", args=[version.recognizer.slug])
+    return f"{url}?version={version.number}"
 
 
 def _back_to(version: ModelVersion) -> HttpResponseRedirect:
