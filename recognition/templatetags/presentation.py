@@ -6,6 +6,7 @@ from django.utils.translation import gettext
 
 from recognition.answers import answer_meaning, answer_text, readable
 from recognition.models import Prediction
+from recognition.verdicts import label_text
 
 register = template.Library()
 
@@ -13,6 +14,7 @@ _SMALLEST_SHOWN = 0.001
 
 
 register.filter(readable)
+register.filter("spoken_label", label_text)
 
 
 @register.filter
