@@ -1,5 +1,6 @@
 """How good a new version is: scored on test pictures, exactly as it is served."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +10,13 @@ from pathlib import Path
 from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
 from ml.calibration import softmax
 from ml.comparison import Comparison
-from ml.dataset import Dataset
+from ml.dataset import Dataset, Example
 from ml.evaluation import EvaluationReport, aligned, compare, evaluate
 from ml.inference import Classifier
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache, cache_pictures
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +42,20 @@ def score(
     """Look at the test pictures, once, with the candidate and with the incumbent.
 
     `incumbent` is the active version's folder. Each sees the pictures as its own metadata
-    prepares them. Raises ArtifactError for an incumbent that does not load.
+    prepares them; one that was deleted since the training began is left out where it would have
+    to be read again. Raises ArtifactError for an incumbent that does not load.
     """
     tested = dataset.of_split("test")
+    other = None if incumbent is None else Classifier.load(incumbent)
+    if other is not None and other.preprocessing != metadata.preprocessing:
+        tested = _still_there(tested)
     pictures, truth = cache.of(tested)
     with served(metadata, network, scratch) as classifier:
         test = served_outputs(classifier, pictures, truth, tested)
     probabilities = softmax(test.logits, metadata.temperature)
     report = evaluate(probabilities, truth, dataset.labels)
-    if incumbent is None:
+    if other is None:
         return Scores(test=test, candidate=report, incumbent=None, comparison=None)
-    other = Classifier.load(incumbent)
     if other.preprocessing != metadata.preprocessing:
         only_tested = replace(dataset, examples=tested)
         cache = cache_pictures(only_tested, other.preprocessing, cache_dir=cache.directory)
@@ -63,6 +69,14 @@ def score(
         incumbent=evaluate(old, truth, dataset.labels),
         comparison=compare(probabilities, old, truth, dataset.labels, names),
     )
+
+
+def _still_there(tested: tuple[Example, ...]) -> tuple[Example, ...]:
+    """Return the pictures whose file is still there; say so where some are not."""
+    left = tuple(example for example in tested if example.path.exists())
+    if len(left) < len(tested):
+        logger.warning("Not tested on, deleted during the training: %d.", len(tested) - len(left))
+    return left
 
 
 @contextmanager
