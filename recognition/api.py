@@ -17,7 +17,7 @@ from django.urls import reverse
 from ninja import NinjaAPI, Path, Query, Status
 from ninja.errors import HttpError, ValidationError
 
-from recognition import ownership, services
+from recognition import erasing, ownership, services
 from recognition.api_bodies import answered, stored
 from recognition.errors import (
     NOT_FOUND,
@@ -124,7 +124,7 @@ def create_prediction(
 
 @api.get(
     "/predictions/{uuid:prediction_id}",
-    response={200: PredictionOut, **READ_ERRORS},
+    response={200: PredictionOut, 410: ErrorOut, **READ_ERRORS},
     summary="Read a prediction",
     operation_id="read_prediction",
     tags=["predictions"],
@@ -132,7 +132,10 @@ def create_prediction(
 def read_prediction(
     request: HttpRequest, prediction_id: UUID, query: Query[TopKQuery]
 ) -> dict[str, Any]:
-    """Return a stored prediction; who knows its id may read it."""
+    """Return a stored prediction; who knows its id may read it.
+
+    Codes of errors: `bad_request` (400), `not_found` (404), `deleted` (410).
+    """
     prediction = _prediction(prediction_id)
     return stored(request, prediction, query.top_k)
 
@@ -171,7 +174,7 @@ def _prediction(prediction_id: UUID) -> Prediction:
     rows = Prediction.objects.select_related("recognizer", "model_version")
     prediction = rows.filter(pk=prediction_id).first()
     if prediction is None:
-        raise NOT_FOUND
+        raise erasing.gone(prediction_id) or NOT_FOUND
     return prediction
 
 

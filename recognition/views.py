@@ -12,12 +12,13 @@ from django.db.models import Prefetch
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ml.explanation import overlay_png
-from recognition import ownership, services
+from recognition import erasing, ownership, services
 from recognition.errors import (
     ApplicationError,
     BadRequestError,
@@ -28,7 +29,7 @@ from recognition.errors import (
 from recognition.forms import DEFAULT_TOP_K, read_top_k
 from recognition.leaderboards import has_leaderboard
 from recognition.limits import read_upload
-from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.models import ErasureReceipt, ModelVersion, Prediction, Recognizer
 from recognition.verdicts import verdict_of
 from recognition.visitors import ensure_visitor_id, visitor_id_of
 
@@ -168,7 +169,10 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
 
 def _prediction_or_404(prediction_id: uuid.UUID) -> Prediction:
     rows = Prediction.objects.select_related("recognizer", "model_version")
-    return get_object_or_404(rows, pk=prediction_id)
+    found = rows.filter(pk=prediction_id).first()
+    if found is None:
+        raise erasing.gone(prediction_id) or Http404
+    return found
 
 
 def _own_or_refused(request: HttpRequest, prediction_id: uuid.UUID) -> Prediction:
@@ -247,9 +251,19 @@ def deletion(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     Models: `Prediction`.
     """
     shown = _own_or_refused(request, prediction_id)
-    services.delete_prediction(shown)
-    messages.success(request, _("The picture and its prediction are deleted."))
-    return SeeOther(reverse("recognition:history"))
+    services.delete_prediction(shown, cause=ErasureReceipt.Cause.VISITOR)
+    messages.success(
+        request,
+        format_html(
+            '{} <a href="{}">{}</a>',
+            _("The picture and its prediction are deleted."),
+            shown.get_absolute_url(),
+            _("Receipt"),
+        ),
+    )
+    response = SeeOther(reverse("recognition:history"))
+    response["Clear-Site-Data"] = '"cache"'  # where this browser keeps the picture, too
+    return response
 
 
 @only_for_this_browser

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from recognition.admin.erasures import ErasureReceiptAdmin
 from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
@@ -10,6 +11,7 @@ from recognition.admin.reviews import ReviewAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
 __all__ = [
+    "ErasureReceiptAdmin",
     "GroupAdmin",
     "ModelVersionAdmin",
     "PredictionAdmin",

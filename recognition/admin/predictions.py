@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from recognition import services
 from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
 from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.erasures import offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
 from recognition.admin.reviews import ReviewInline
-from recognition.models import Prediction
+from recognition.models import ErasureReceipt, Prediction
 from recognition.templatetags.presentation import percent
 
 WIDE_COLUMNS = (
@@ -69,6 +70,10 @@ class PredictionAdmin(ReadOnlyAdmin):
     search_help_text = _("A label, or the whole id of a prediction.")
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
+    delete_confirmation_template = "admin/recognition/prediction/delete_confirmation.html"
+    delete_selected_confirmation_template = (
+        "admin/recognition/prediction/delete_selected_confirmation.html"
+    )
     inlines = (ReviewInline,)
     fields = (
         ("recognizer_link", "version_link"),
@@ -101,13 +106,16 @@ class PredictionAdmin(ReadOnlyAdmin):
     # Deletion takes the picture along
 
     def delete_model(self, request: HttpRequest, obj: Prediction) -> None:
-        """Delete the row, its reviews and its stored picture."""
-        services.delete_prediction(obj)
+        """Delete the row, all that hangs on it and its stored picture."""
+        receipt = services.delete_prediction(obj, cause=ErasureReceipt.Cause.STAFF)
+        offer_retraining(request, [receipt] if receipt else [])
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Prediction]") -> None:
         """Delete every row of the selection and its picture."""
-        for prediction in queryset:
-            services.delete_prediction(prediction)
+        ids = list(queryset.values_list("pk", flat=True))
+        offer_retraining(
+            request, services.delete_predictions(ids, cause=ErasureReceipt.Cause.STAFF)
+        )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Let reviews go with their prediction, though nobody may delete one alone."""
