@@ -25,7 +25,12 @@ from recognition import serving
 from recognition.erasing import delete_prediction, delete_predictions
 from recognition.errors import StorageFullError, database_refusal, image_refusal
 from recognition.models import Embedding, Prediction, Recognizer
-from recognition.reviewing import retract_review, review_predictions, suggest_label
+from recognition.reviewing import (
+    NONE_OF_THESE,
+    retract_review,
+    review_predictions,
+    suggest_label,
+)
 from recognition.versions import (
     activate_version,
     read_metrics,
@@ -36,6 +41,7 @@ from recognition.versions import (
 )
 
 __all__ = [
+    "NONE_OF_THESE",
     "activate_version",
     "classify_upload",
     "delete_prediction",

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.inference import Classification
+from ml.sketch import unpack
 from recognition import reviewing, services
 from recognition.errors import ApplicationError, NoActiveVersionError, StorageFullError
 from recognition.models import (
@@ -79,6 +80,21 @@ def test_stored_label_is_the_first_of_the_top_classes_also_when_tied(
     prediction = services.classify_upload(recognizer, picture_bytes, visitor_id=None)
     assert prediction.label == prediction.top_classes(1)[0][0] == "a"
     assert prediction.margin == 0
+
+
+def test_sketch_of_the_embedding_is_stored_with_the_prediction(prediction: Prediction) -> None:
+    (stored,) = unpack([bytes(prediction.embedding.sketch)])
+    assert np.linalg.norm(stored) > 0
+
+
+@pytest.mark.parametrize(("share", "audited"), [(0.0, 0), (1.0, 5)])
+def test_share_of_the_uploads_is_drawn_for_the_audit(
+    served: Recognizer, picture_bytes: bytes, share: float, audited: int
+) -> None:
+    served.audit_share = share
+    for _ in range(5):
+        services.classify_upload(served, picture_bytes, visitor_id=None)
+    assert Prediction.objects.filter(is_audit=True).count() == audited
 
 
 def test_single_class_has_its_whole_probability_as_margin(
@@ -195,6 +211,13 @@ def test_suggestion_waits_for_a_review(prediction: Prediction) -> None:
     assert (prediction.state, prediction.suggested_label) == ("suggested", "green")
     assert prediction.current_label == "red"
     assert not Prediction.objects.reviewed().exists()
+
+
+def test_suggestion_may_say_that_it_is_none_of_the_classes(prediction: Prediction) -> None:
+    services.suggest_label(prediction, services.NONE_OF_THESE)
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.suggested_label) == ("suggested", "")
+    assert prediction.suggested_at is not None
 
 
 def test_unknown_label_cannot_be_suggested(prediction: Prediction) -> None:
