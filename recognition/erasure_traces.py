@@ -65,7 +65,8 @@ def unfinished() -> Iterator[Traces]:
         except FileNotFoundError:
             continue  # finished meanwhile
         except (ValueError, AttributeError):
-            logger.exception("%s is damaged: check_storage names what it was to remove.", path)
+            logger.exception("%s is damaged: check_storage names the pictures it meant.", path)
+            path.replace(path.with_suffix(".damaged"))
             continue
         kept = Prediction.objects.filter(pk__in=list(pictures)).values_list("pk", flat=True)
         for prediction_id in list(kept):  # the transaction was never committed

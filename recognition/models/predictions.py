@@ -204,6 +204,7 @@ class Prediction(models.Model):
                 condition=Q(is_audit=True),
                 name="audited_by_time",
             ),
+            models.Index(fields=["recognizer", "created_at"], name="prediction_by_age"),
             models.Index(
                 fields=["recognizer", "reviewed_label"],
                 condition=Q(state__in=("reviewed", "agreed")),

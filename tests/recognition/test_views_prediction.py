@@ -197,7 +197,7 @@ def test_who_uploaded_may_delete(
         response = client.post(f"{address}deletion/", follow=True)
     assert "The picture and its prediction are deleted." in text_of(response)
     assert not Prediction.objects.exists()
-    assert client.get(address).status_code == 404
+    assert client.get(address).status_code == 410
     assert not path.exists()
 
 

@@ -1,4 +1,4 @@
-"""manage.py check_receipt: was this upload deleted, when, and what had learned from it?"""
+"""manage.py check_receipt: whether and when an upload was deleted, and what learned from it."""
 
 from typing import Any
 from uuid import UUID
