@@ -16,6 +16,7 @@ from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since")
 TRAINING = ("data_sources", "training_options")
+CHOICES = ("retention_days",)
 
 
 @admin.register(Recognizer)
@@ -49,7 +50,7 @@ class RecognizerAdmin(ModelAdminBase):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *training, "created_at")
+        return (*words, *CHOICES, *FACTS, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None

@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from recognition import periodic, retention, services
@@ -80,3 +82,33 @@ def test_the_old_are_found_by_index(version: ModelVersion) -> None:
     plan = retention.expired(version.recognizer).values_list("pk")[:10].explain()
     assert "prediction_by_age (recognizer_id=? AND created_at<?)" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_visitors_are_told_before_and_after_the_upload(
+    client: Client, version: ModelVersion
+) -> None:
+    uploaded = make_prediction(version)
+    told = [
+        ("/colors/", "Pictures that are uploaded here are deleted after 30 days."),
+        (uploaded.get_absolute_url(), "30 days after the upload"),
+    ]
+    for address, text in told:
+        assert text in client.get(address).content.decode()
+    Recognizer.objects.update(retention_days=None)
+    for address, text in told:
+        assert text not in client.get(address).content.decode()
+
+
+def test_the_admin_sets_the_number_of_days(admin_client: Client, version: ModelVersion) -> None:
+    address = reverse("admin:recognition_recognizer_change", args=[version.recognizer_id])
+    form = admin_client.get(address).context["adminform"].form
+    data = {name: form.initial.get(name) or "" for name in form.fields}
+    admin_client.post(address, data | {"retention_days": "0"})
+    version.recognizer.refresh_from_db()
+    assert version.recognizer.retention_days == 30, "less than a day is refused"
+    admin_client.post(address, data | {"retention_days": "7"})
+    version.recognizer.refresh_from_db()
+    assert version.recognizer.retention_days == 7
+    admin_client.post(address, data | {"retention_days": ""})
+    version.recognizer.refresh_from_db()
+    assert version.recognizer.retention_days is None
