@@ -200,6 +200,21 @@ def test_what_a_training_under_way_holds_goes_when_it_ends(
     assert list(receipt.learned_versions.all()) == [run.version]
 
 
+def test_the_folder_of_a_training_under_way_is_waited_for_whatever_its_snapshot(
+    prediction: Prediction, version: ModelVersion, settings: Any, delete: Any
+) -> None:
+    run = make_run(version.recognizer, [], state=State.QUEUED)
+    workspace = make_workspace(settings, "colors", prediction)
+    delete(prediction)
+    assert workspace.exists()
+    (note,) = notes(settings)
+    os.utime(note, (0, 0))
+    assert erasing.follow_up_all() == 1
+    TrainingRun.objects.filter(pk=run.pk).update(state=State.CANCELLED, ended_at=timezone.now())
+    assert erasing.follow_up_all() == 0
+    assert not workspace.exists()
+
+
 def test_a_crash_after_the_commit_leaves_nothing_for_long(
     prediction: Prediction, settings: Any
 ) -> None:
