@@ -38,7 +38,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         "test_pictures",
         "created_column",
     )
-    list_display_links = ("number_column",)
+    list_display_links = ("recognizer", "number_column")
     sortable_by = ()
     list_filter = ("recognizer", "is_active", "architecture")
     list_select_related = ("recognizer",)
