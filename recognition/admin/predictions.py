@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from recognition import services
 from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
 from recognition.admin.base import ReadOnlyAdmin, admin_link
-from recognition.admin.erasures import offer_retraining
+from recognition.admin.erasures import log_receipts, offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
 from recognition.admin.reviews import ReviewInline
@@ -105,17 +106,23 @@ class PredictionAdmin(ReadOnlyAdmin):
 
     # Deletion takes the picture along
 
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
+        """Keep ids and labels of the deleted out of the admin's record: receipts stand in it."""
+        return []
+
     def delete_model(self, request: HttpRequest, obj: Prediction) -> None:
         """Delete the row, all that hangs on it and its stored picture."""
-        receipt = services.delete_prediction(obj, cause=ErasureReceipt.Cause.STAFF)
-        offer_retraining(request, [receipt] if receipt else [])
+        self._delete(request, [obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Prediction]") -> None:
         """Delete every row of the selection and its picture."""
-        ids = list(queryset.values_list("pk", flat=True))
-        offer_retraining(
-            request, services.delete_predictions(ids, cause=ErasureReceipt.Cause.STAFF)
-        )
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    @staticmethod
+    def _delete(request: HttpRequest, ids: list[UUID]) -> None:
+        receipts = services.delete_predictions(ids, cause=ErasureReceipt.Cause.STAFF)
+        log_receipts(request, receipts)
+        offer_retraining(request, receipts)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Let reviews go with their prediction, though nobody may delete one alone."""

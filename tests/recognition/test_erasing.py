@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
@@ -398,6 +399,32 @@ def test_after_a_deletion_the_receipt_offers_a_training_without(
     assert receipt.receipt[:12] in text_of(
         admin_client.get(reverse("admin:recognition_erasurereceipt_changelist"))
     )
+
+
+def test_the_record_of_the_admin_says_who_deleted_and_not_what(
+    admin_client: Client, admin_user: User, version: ModelVersion
+) -> None:
+    one, two, three = (make_prediction(version) for _ in range(3))
+    admin_client.post(
+        reverse("admin:recognition_prediction_delete", args=[one.pk]), {"post": "yes"}
+    )
+    admin_client.post(
+        reverse("admin:recognition_prediction_changelist"),
+        {
+            "action": "delete_selected",
+            "_selected_action": [str(two.pk), str(three.pk)],
+            "post": "yes",
+        },
+    )
+    entries = list(LogEntry.objects.all())
+    assert {entry.object_repr for entry in entries} == {
+        str(receipt) for receipt in ErasureReceipt.objects.all()
+    }
+    assert len(entries) == 3
+    for entry in entries:
+        assert entry.user == admin_user
+        told = f"{entry.object_repr} {entry.object_id} {entry.change_message}"
+        assert not any(word in told for word in ("red", str(one.pk), str(two.pk), str(three.pk)))
 
 
 def test_a_deletion_that_nothing_learned_from_offers_nothing(
