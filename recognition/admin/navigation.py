@@ -26,6 +26,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
         _("Pictures"),
         (
             Entry(
+                title=_("review"),
+                icon="rate_review",
+                url_name="admin:recognition_prediction_queues",
+                permission="recognition.review_prediction",
+            ),
+            Entry(
                 title=_("predictions"),
                 icon="photo_library",
                 url_name="admin:recognition_prediction_changelist",

@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 
 from recognition import services
 from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
-from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.base import admin_link
 from recognition.admin.erasures import log_receipts, offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
+from recognition.admin.grid_pages import GridPages
 from recognition.admin.reviews import ReviewInline
 from recognition.models import ErasureReceipt, Prediction
 from recognition.templatetags.presentation import percent
@@ -48,7 +49,7 @@ class PredictionChangeList(ChangeList):
 
 
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnlyAdmin):
+class PredictionAdmin(GridPages):
     """The list to review, and one page per picture."""
 
     list_display = (
@@ -99,10 +100,6 @@ class PredictionAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Allow erasure to those who hold the right; reviewers do not."""
         return request.user.has_perm("recognition.delete_prediction")
-
-    def has_review_permission(self, request: HttpRequest) -> bool:
-        """Allow reviews to those who hold the right."""
-        return request.user.has_perm("recognition.review_prediction")
 
     # Deletion takes the picture along
 
@@ -163,11 +160,17 @@ class PredictionAdmin(ReadOnlyAdmin):
                 prediction.label,
                 prediction.reviewed_label or _("none of the classes"),
             )
+        if prediction.state == Prediction.State.DISPUTED:
+            return format_html(
+                '{} <em class="lacewing-label">{}</em>',
+                prediction.label,
+                prediction.get_state_display(),
+            )
         if prediction.state == Prediction.State.SUGGESTED:
             return format_html(
                 '{} <em class="lacewing-label">{}?</em>',
                 prediction.label,
-                prediction.suggested_label,
+                prediction.suggested_label or _("none of the classes"),
             )
         return prediction.label
 
@@ -265,8 +268,11 @@ class PredictionAdmin(ReadOnlyAdmin):
         active = prediction.recognizer.versions.filter(is_active=True)
         labels = known_labels(prediction.recognizer, active)
         choices = choices_by_probability(prediction, labels)
-        initial = prediction.reviewed_label or prediction.suggested_label or prediction.label
-        return LabelForm(data, choices=choices, initial={"label": initial})
+        said = prediction.current_label
+        if not prediction.is_settled and prediction.suggested_at:
+            said = prediction.suggested_label
+        initial = {"label": said, "is_none": said == services.NONE_OF_THESE}
+        return LabelForm(data, choices=choices, initial=initial)
 
     @staticmethod
     def _next_unsettled(prediction: Prediction) -> Prediction | None:

@@ -11,19 +11,33 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from recognition.admin import formats
-from recognition.admin.base import ModelAdminBase, admin_link
+from recognition.admin.base import admin_link
+from recognition.admin.dashboard_pages import DashboardPages
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
-FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since")
+FACTS = (
+    "dashboard_link",
+    "active_version",
+    "versions_link",
+    "predictions_link",
+    "reviewed_since",
+)
 TRAINING = ("data_sources", "training_options")
 CHOICES = ("retention_days",)
 
 
 @admin.register(Recognizer)
-class RecognizerAdmin(ModelAdminBase):
+class RecognizerAdmin(DashboardPages):
     """What people see and use, with the way to its versions and predictions."""
 
-    list_display = ("name", "slug", "active_version", "accuracy", "prediction_count")
+    list_display = (
+        "name",
+        "slug",
+        "active_version",
+        "accuracy",
+        "prediction_count",
+        "dashboard_link",
+    )
     search_fields = ("name", "slug")
     actions = None
 
@@ -87,6 +101,12 @@ class RecognizerAdmin(ModelAdminBase):
         """Return how many predictions it made; counted by `get_queryset`."""
         count: int | None = getattr(recognizer, "prediction_count", None)
         return count or 0
+
+    @admin.display(description=_("dashboard"))
+    def dashboard_link(self, recognizer: Recognizer) -> SafeString:
+        """Return a link to its dashboard."""
+        url = reverse("admin:recognition_recognizer_dashboard", args=[recognizer.pk])
+        return format_html('<a href="{}">{}</a>', url, _("How it does"))
 
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:

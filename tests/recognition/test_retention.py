@@ -80,7 +80,7 @@ def test_the_command_counts_before_it_deletes(
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plan")
 def test_the_old_are_found_by_index(version: ModelVersion) -> None:
     plan = retention.expired(version.recognizer).values_list("pk")[:10].explain()
-    assert "prediction_by_age (recognizer_id=? AND created_at<?)" in plan
+    assert "uploads_by_time (recognizer_id=? AND created_at<?)" in plan
     assert "TEMP B-TREE" not in plan
 
 
