@@ -1,12 +1,12 @@
 """How good a new version is: scored on test pictures, exactly as it is served."""
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ml import events
 from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
 from ml.calibration import softmax
 from ml.comparison import Comparison
@@ -15,8 +15,6 @@ from ml.evaluation import EvaluationReport, aligned, compare, evaluate
 from ml.inference import Classifier
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache, cache_pictures
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ def _still_there(tested: tuple[Example, ...]) -> tuple[Example, ...]:
     """Return the pictures whose file is still there; say so where some are not."""
     left = tuple(example for example in tested if example.path.exists())
     if len(left) < len(tested):
-        logger.warning("Not tested on, deleted during the training: %d.", len(tested) - len(left))
+        events.say(f"Not tested on, deleted during the training: {len(tested) - len(left)}.")
     return left
 
 

@@ -7,7 +7,6 @@ versions that learned from it, whose files and weights nobody can take it out of
 import uuid
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
-from importlib import import_module
 from typing import Any, Final
 
 from django.conf import settings
@@ -20,6 +19,7 @@ from django.utils.translation import ngettext
 from recognition import erasure_traces
 from recognition.errors import ApplicationError
 from recognition.models import ErasureReceipt, ModelVersion, Prediction, SnapshotItem, TrainingRun
+from recognition.training_runs import request_training
 
 RECEIPT_SALT: Final = "recognition.erasing"
 BATCH_ROWS: Final = 200  # a transaction that long lets uploads in between
@@ -145,11 +145,7 @@ def retrain_without(receipt: ErasureReceipt, person: AbstractBaseUser) -> Traini
     Raises:
         ApplicationError: `training_under_way`.
     """
-    training_runs = import_module("recognition.training_runs")
-    run: TrainingRun = training_runs.request_training(
-        receipt.recognizer, cause=TrainingRun.Cause.ERASURE, person=person
-    )
-    return run
+    return request_training(receipt.recognizer, cause=TrainingRun.Cause.ERASURE, person=person)
 
 
 def picture_files(version: ModelVersion) -> list[str]:

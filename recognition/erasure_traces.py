@@ -18,10 +18,11 @@ from typing import Final
 from django.conf import settings
 
 from ml.picture_caches import caches_with, drop_cache
-from recognition.models import Prediction, SnapshotItem, TrainingRun
+from recognition import locks
+from recognition.models import REVIEWED_NAME, Prediction, SnapshotItem, TrainingRun
+from recognition.training_runs import UNDER_WAY, lock_name
 
 SURELY_COMMITTED_AFTER_S: Final = 300.0
-UNDER_WAY: Final = (TrainingRun.State.QUEUED, TrainingRun.State.RUNNING)
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +79,28 @@ def remove(traces: Traces) -> bool:
     """Remove files and copies; return False while a training under way holds some of them."""
     for picture in traces.pictures.values():
         (Path(settings.MEDIA_ROOT) / picture).unlink(missing_ok=True)
-    names = {example_name(prediction_id) for prediction_id in traces.pictures}
+    names = {f"{REVIEWED_NAME}{prediction_id}" for prediction_id in traces.pictures}
     for cache in caches_with(Path(settings.CACHE_DIR), names):
         drop_cache(cache)
     held = SnapshotItem.objects.filter(
         prediction_id__in=list(traces.pictures), run__state__in=UNDER_WAY
     ).exists()
     for workspace in _workspaces_with(names):
-        slug = workspace.name.partition(".")[0]
-        if TrainingRun.objects.filter(recognizer__slug=slug, state__in=UNDER_WAY).exists():
-            held = True  # it goes when the training ends
-        else:
-            shutil.rmtree(workspace, ignore_errors=True)
+        held |= not _remove_workspace(workspace)
     return not held
 
 
-def example_name(prediction_id: uuid.UUID) -> str:
-    """Return how trainings call the picture of a prediction."""
-    return f"prediction {prediction_id}"
+def _remove_workspace(workspace: Path) -> bool:
+    """Remove the folder of a training; return False while that is under way."""
+    slug = workspace.name.partition(".")[0]
+    if TrainingRun.objects.filter(recognizer__slug=slug, state__in=UNDER_WAY).exists():
+        return False
+    try:
+        with locks.held(lock_name(slug)):  # or one that begins now would lose its folder
+            shutil.rmtree(workspace, ignore_errors=True)
+    except locks.LockedError:
+        return False
+    return True
 
 
 def _workspaces_with(names: set[str]) -> Iterator[Path]:

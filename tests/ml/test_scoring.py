@@ -31,7 +31,7 @@ def metadata_of(side_px: int) -> ArtifactMetadata:
 
 @pytest.mark.parametrize(("incumbent_px", "left_out"), [(24, 0), (16, 1)])
 def test_a_test_picture_deleted_meanwhile_is_left_out_where_it_must_be_read_again(
-    tmp_path: Path, incumbent_px: int, left_out: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, incumbent_px: int, left_out: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = load_dataset(
         [write_folder(tmp_path / "colors", 30)], unpack_dir=tmp_path / "unpacked", progress=False
@@ -57,4 +57,6 @@ def test_a_test_picture_deleted_meanwhile_is_left_out_where_it_must_be_read_agai
 
     assert scores.incumbent is not None
     assert scores.candidate.n == scores.incumbent.n == len(tested) - left_out
-    assert ("Not tested on, deleted during the training: 1." in caplog.text) is bool(left_out)
+    assert ("Not tested on, deleted during the training: 1." in capsys.readouterr().out) is bool(
+        left_out
+    )

@@ -442,7 +442,6 @@ def test_a_deletion_that_nothing_learned_from_offers_nothing(
 def test_a_training_without_it_is_asked_for_by_those_who_may(
     client: Client, prediction: Prediction, version: ModelVersion, delete: Any
 ) -> None:
-    pytest.importorskip("recognition.training_runs")
     learned_by(version, prediction)
     (receipt,) = delete(prediction)
     address = reverse("admin:recognition_erasurereceipt_retrain", args=[receipt.pk])
