@@ -15,15 +15,14 @@ from django.db import transaction
 from ml.errors import TrainingError
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
 from recognition import services
+from recognition.models import REVIEWED_NAME, ModelVersion, SnapshotItem, TrainingRun
 from recognition.models import Activation as ActivationRecord
-from recognition.models import ModelVersion, SnapshotItem, TrainingRun
 from recognition.serving import metadata_sha256
 from recognition.training_runs import HeldRun
 from recognition.training_workspaces import Workspace
 
 Activation = Literal["auto", "never", "force"]
 
-REVIEWED_NAME: Final = "prediction "  # begins the names of reviewed pictures in examples.csv.gz
 ROWS_AT_ONCE: Final = 500
 
 

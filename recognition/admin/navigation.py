@@ -43,6 +43,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 url_name="admin:recognition_review_changelist",
                 permission="recognition.view_review",
             ),
+            Entry(
+                title=_("erasure receipts"),
+                icon="delete_forever",
+                url_name="admin:recognition_erasurereceipt_changelist",
+                permission="recognition.view_erasurereceipt",
+            ),
         ),
     ),
     (

@@ -24,7 +24,14 @@ FACTS = (
     "reviewed_since",
     "retrain_link",
 )
-AUTOMATION = ("promotion", "schedule", "schedule_hour", "schedule_reviews")
+CHOICES = (
+    "promotion",
+    "schedule",
+    "schedule_hour",
+    "schedule_reviews",
+    "audit_share",
+    "retention_days",
+)
 TRAINING = ("data_sources", "training_options")
 
 
@@ -66,7 +73,7 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *AUTOMATION, *training, "created_at")
+        return (*words, *FACTS, *CHOICES, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None

@@ -23,6 +23,7 @@ from recognition.models.recognizers import (
 from recognition.models.reviews import Review, ReviewLease, ReviewSkip
 from recognition.models.training import (
     LOG_TAIL_CHARS,
+    REVIEWED_NAME,
     ErasureReceipt,
     SnapshotItem,
     TrainingRun,
@@ -34,6 +35,7 @@ __all__ = [
     "MAX_LABEL_CHARS",
     "PROBABILITY_SUM_TOLERANCE",
     "RESERVED_SLUGS",
+    "REVIEWED_NAME",
     "SETTLED_STATES",
     "Activation",
     "Embedding",

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from recognition.answers import answer_meaning, answer_text, readable
 from recognition.models import Prediction
 from recognition.queues import COUNTED
+from recognition.verdicts import label_text
 
 register = template.Library()
 
@@ -14,6 +15,7 @@ _SMALLEST_SHOWN = 0.001
 
 
 register.filter(readable)
+register.filter("spoken_label", label_text)
 
 
 @register.filter

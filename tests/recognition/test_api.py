@@ -44,7 +44,7 @@ def test_upload_is_answered_with_its_classes(
     row = Prediction.objects.get()
     assert set(body) == {
         "id", "recognizer", "version", "classes", "answer", "prediction_set", "novel",
-        "duration_ms",
+        "duration_ms", "owner_url",
     }  # fmt: skip
     assert UUID(body["id"]) == row.id
     assert (body["recognizer"], body["version"]) == ("colors", 1)
