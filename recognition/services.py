@@ -141,6 +141,8 @@ def _store(prediction: Prediction, copy_jpeg: bytes, embedding_sketch: bytes) ->
         with transaction.atomic():
             prediction.save(force_insert=True)
             Embedding.objects.create(prediction=prediction, sketch=embedding_sketch)
+            # Robust: whatever happens to the challenger, the upload is answered.
+            transaction.on_commit(lambda: _show_to_challenger(prediction), robust=True)
     except BaseException as error:
         path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -148,6 +150,15 @@ def _store(prediction: Prediction, copy_jpeg: bytes, embedding_sketch: bytes) ->
         if isinstance(error, OperationalError):
             raise database_refusal(error) from error
         raise
+
+
+def _show_to_challenger(prediction: Prediction) -> None:
+    """Let a worker show the upload to the recognizer's challenger, if it has one."""
+    if not prediction.recognizer.versions.filter(is_challenger=True).exists():
+        return
+    from recognition import jobs  # which call what calls this module
+
+    jobs.predict_in_shadow.enqueue(str(prediction.pk))
 
 
 def _write_file(path: Path, data: bytes) -> None:

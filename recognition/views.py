@@ -29,7 +29,13 @@ from recognition.errors import (
 from recognition.forms import DEFAULT_TOP_K, read_top_k
 from recognition.leaderboards import has_leaderboard
 from recognition.limits import read_upload
-from recognition.models import ErasureReceipt, ModelVersion, Prediction, Recognizer
+from recognition.models import (
+    ErasureReceipt,
+    ModelVersion,
+    Prediction,
+    Recognizer,
+    Reprediction,
+)
 from recognition.verdicts import verdict_of
 from recognition.visitors import ensure_visitor_id, visitor_id_of
 
@@ -141,8 +147,9 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     Template: `recognition/prediction.html`.
     Context: `prediction`, `recognizer`, `version`, `classes` (the `?top_k=` most probable,
     as label and probability), `n_classes`, `default_top_k`, `other_labels` to correct to,
-    `is_tiny`, `is_own`, `owner_url` and `owner_key` (empty for anybody but the uploader),
-    `verdict` of the reviewers (or None), `page_url`, `can_upload`, `upload_limits`.
+    `later` (what the version says that was asked last, or None), `is_tiny`, `is_own`,
+    `owner_url` and `owner_key` (empty for anybody but the uploader), `verdict` of the reviewers
+    (or None), `page_url`, `can_upload`, `upload_limits`.
     """
     shown = _prediction_or_404(prediction_id)
     is_own = ownership.owns(request, shown)
@@ -155,6 +162,7 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
         "n_classes": len(labels),
         "default_top_k": DEFAULT_TOP_K,
         "other_labels": [label for label in labels if label != shown.label],
+        "later": shown.later_answer(),
         "is_tiny": max(shown.width_px, shown.height_px) < TINY_PX,
         "is_own": is_own,
         "owner_key": ownership.key_of(request),
@@ -273,10 +281,22 @@ def history(request: HttpRequest) -> HttpResponse:
 
     Models: `Prediction` with its `Recognizer`.
     Template: `recognition/history.html`.
-    Context: `page`, one page of predictions; a page number out of range means the last.
+    Context: `page`, one page of predictions, each with the list `later_answers` (the last one
+    first); a page number out of range means the last.
     """
     visitor_id = visitor_id_of(request)
     own = Prediction.objects.of_visitor(visitor_id) if visitor_id else Prediction.objects.none()
-    rows = own.select_related("recognizer", "model_version").defer("activation_map")
+    later = Reprediction.objects.filter(is_shadow=False).select_related("model_version")
+    rows = (
+        own.select_related("recognizer", "model_version")
+        .defer("activation_map")
+        .prefetch_related(
+            Prefetch(
+                "repredictions",
+                later.defer("probabilities").order_by("-created_at", "-id"),
+                to_attr="later_answers",
+            )
+        )
+    )
     page = Paginator(rows, PICTURES_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "recognition/history.html", {"page": page})

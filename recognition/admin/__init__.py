@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from recognition.admin.activations import ActivationAdmin
 from recognition.admin.erasures import ErasureReceiptAdmin
 from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
@@ -12,6 +13,7 @@ from recognition.admin.training_runs import TrainingRunAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
 __all__ = [
+    "ActivationAdmin",
     "ErasureReceiptAdmin",
     "GroupAdmin",
     "ModelVersionAdmin",

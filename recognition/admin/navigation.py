@@ -72,6 +72,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 url_name="admin:recognition_trainingrun_changelist",
                 permission="recognition.view_trainingrun",
             ),
+            Entry(
+                title=_("activations"),
+                icon="history",
+                url_name="admin:recognition_activation_changelist",
+                permission="recognition.view_activation",
+            ),
         ),
     ),
     (

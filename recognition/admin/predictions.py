@@ -224,6 +224,9 @@ class PredictionAdmin(GridPages):
         if "label_form" not in context:
             context["label_form"] = self._label_form(prediction)
         context["classes"] = prediction.top_classes(len(prediction.probabilities))
+        context["later"] = prediction.repredictions.select_related("model_version").defer(
+            "probabilities"
+        )
         context["may_review"] = self.has_review_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 

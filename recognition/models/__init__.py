@@ -20,6 +20,7 @@ from recognition.models.recognizers import (
     ModelVersion,
     Recognizer,
 )
+from recognition.models.repredictions import RepredictionRun
 from recognition.models.reviews import Review, ReviewLease, ReviewSkip
 from recognition.models.training import (
     LOG_TAIL_CHARS,
@@ -45,6 +46,7 @@ __all__ = [
     "PredictionQuerySet",
     "Recognizer",
     "Reprediction",
+    "RepredictionRun",
     "Review",
     "ReviewLease",
     "ReviewSkip",

@@ -317,6 +317,14 @@ class Prediction(models.Model):
         """Whether the answer is the predicted label alone, as it always was before answers."""
         return self.answer in {"", self.Answer.ONE}
 
+    def later_answer(self) -> "Reprediction | None":
+        """Return what the version says that was asked again last. Causes a SQL query.
+
+        Human labels win over both answers; a challenger's word is not for uploaders.
+        """
+        later = self.repredictions.filter(is_shadow=False).select_related("model_version")
+        return later.order_by("-created_at", "-id").first()
+
     def set_labels(self) -> list[str]:
         """Return the classes of the prediction set, most probable first; none without a set."""
         return [label for label, _p in self.top_classes(self.set_size or 0)]

@@ -228,5 +228,5 @@ def test_reading_changes_nothing(client: Client, prediction: Prediction) -> None
 def test_it_needs_few_queries(
     client: Client, prediction: Prediction, django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         client.get(prediction.get_absolute_url())
