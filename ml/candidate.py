@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ml import events
 from ml.architectures import NetworkOptions, architecture_named, build_network
 from ml.artifact import FORMAT_VERSION, ArtifactMetadata
 from ml.calibration import fit_temperature, softmax
@@ -68,7 +69,8 @@ def make_candidate(
     trained = _train(dataset, plan, cache, workspace)
     training_s = time.monotonic() - started_s
     round_to_float16(trained.network)
-    print("Exporting.", flush=True)
+    events.stage("exporting")
+    events.say("Exporting.")
     network = export_litert(trained.network)
     metadata = ArtifactMetadata(
         format_version=FORMAT_VERSION,

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ml import events
 from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
 from ml.calibration import softmax
 from ml.comparison import Comparison
-from ml.dataset import Dataset
+from ml.dataset import Dataset, Example
 from ml.evaluation import EvaluationReport, aligned, compare, evaluate
 from ml.flips import Flips, picture_flips
 from ml.inference import Classifier
@@ -43,18 +44,21 @@ def score(
     """Look at the test pictures, once, with the candidate and with the incumbent.
 
     `incumbent` is the active version's folder. Each sees the pictures as its own metadata
-    prepares them. `with_pictures` asks for the pictures that flipped. Raises ArtifactError for
+    prepares them; one that was deleted since the training began is left out where it would have
+    to be read again. `with_pictures` asks for the pictures that flipped. Raises ArtifactError for
     an incumbent that does not load.
     """
     tested = dataset.of_split("test")
+    other = None if incumbent is None else Classifier.load(incumbent)
+    if other is not None and other.preprocessing != metadata.preprocessing:
+        tested = _still_there(tested)
     pictures, truth = cache.of(tested)
     with served(metadata, network, scratch) as classifier:
         test = served_outputs(classifier, pictures, truth, tested)
     probabilities = softmax(test.logits, metadata.temperature)
     report = evaluate(probabilities, truth, dataset.labels)
-    if incumbent is None:
+    if other is None:
         return Scores(test=test, candidate=report, incumbent=None, comparison=None, flips=None)
-    other = Classifier.load(incumbent)
     if other.preprocessing != metadata.preprocessing:
         only_tested = replace(dataset, examples=tested)
         cache = cache_pictures(only_tested, other.preprocessing, cache_dir=cache.directory)
@@ -74,6 +78,14 @@ def score(
         comparison=comparison,
         flips=flips,
     )
+
+
+def _still_there(tested: tuple[Example, ...]) -> tuple[Example, ...]:
+    """Return the pictures whose file is still there; say so where some are not."""
+    left = tuple(example for example in tested if example.path.exists())
+    if len(left) < len(tested):
+        events.say(f"Not tested on, deleted during the training: {len(tested) - len(left)}.")
+    return left
 
 
 @contextmanager

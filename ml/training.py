@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ml import events
 from ml.architectures import NetworkOptions, architecture_named, build_network
 from ml.architectures.weights import parse_weights
 from ml.augmentation import NO_AUGMENTATION, augmentation_named
@@ -71,10 +72,11 @@ def train(
     architecture = architecture_named(config.architecture)
     options = NetworkOptions.from_dict(config.options)
     workspace.mkdir(parents=True, exist_ok=True)
+    transfer = architecture.recipe == "transfer" and config.weights != "none"
+    events.stage("training", epochs=config.epochs + (HEAD_EPOCHS if transfer else 0))
     if architecture.memorise is not None:
         network = architecture.memorise(data.train, data.train_truth, len(data.labels), options)
         return TrainedNetwork(network=network, history=[_memorised(network, data)])
-    transfer = architecture.recipe == "transfer" and config.weights != "none"
     input_shape, classes = data.train.shape[1:], len(data.labels)
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if transfer else fastest_policy())
@@ -240,6 +242,7 @@ class _Run:
                 progress.best_weights = network.get_weights()
             if network.optimizer.use_ema:
                 network.set_weights(progress.weights)
+            events.epoch(progress.history[-1])  # first: told twice is better than never
             self.store.save(progress)
         network.set_weights(progress.best_weights)
         return progress

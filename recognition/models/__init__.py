@@ -24,6 +24,7 @@ from recognition.models.repredictions import RepredictionRun
 from recognition.models.reviews import Review, ReviewLease, ReviewSkip
 from recognition.models.training import (
     LOG_TAIL_CHARS,
+    REVIEWED_NAME,
     ErasureReceipt,
     SnapshotItem,
     TrainingRun,
@@ -35,6 +36,7 @@ __all__ = [
     "MAX_LABEL_CHARS",
     "PROBABILITY_SUM_TOLERANCE",
     "RESERVED_SLUGS",
+    "REVIEWED_NAME",
     "SETTLED_STATES",
     "Activation",
     "Embedding",

@@ -19,6 +19,8 @@ PAGES = (
     "recognition/recognizer/add/",
     "recognition/recognizer/1/change/",
     "recognition/recognizer/1/history/",
+    "recognition/recognizer/1/retrain/",
+    "recognition/trainingrun/",
     "recognition/modelversion/",
     "recognition/modelversion/1/change/",
     "recognition/modelversion/3/change/",

@@ -19,6 +19,7 @@ LISTS = (
     "recognition_review",
     "recognition_recognizer",
     "recognition_modelversion",
+    "recognition_trainingrun",
     "recognition_activation",
     "auth_user",
     "auth_group",
