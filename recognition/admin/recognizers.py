@@ -119,8 +119,17 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
 
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:
-        """Return a link to the list of its versions."""
-        return _list_link("modelversion", recognizer, recognizer.versions.count())
+        """Return a link to all its versions, and to one that waits for a decision."""
+        url = reverse("admin:recognition_modelversion_overview", args=[recognizer.pk])
+        link = format_html(
+            '<a class="lacewing-link" href="{}">{}</a>', url, recognizer.versions.count()
+        )
+        proposed = recognizer.versions.filter(is_proposed=True).first()
+        if proposed is None:
+            return link
+        gate = reverse("admin:recognition_modelversion_gate", args=[proposed.pk])
+        text = _("v%(number)d is proposed: decide") % {"number": proposed.number}
+        return format_html('{} · <a class="lacewing-link" href="{}">{}</a>', link, gate, text)
 
     @admin.display(description=_("predictions"))
     def predictions_link(self, recognizer: Recognizer) -> SafeString:

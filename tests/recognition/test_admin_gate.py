@@ -202,6 +202,19 @@ def test_a_proposal_is_rejected_and_its_version_kept(
     assert "does not wait for a decision" in texts(again)[0]
 
 
+def test_lists_lead_to_a_proposal_that_waits(
+    admin_client: Client, proposed: ModelVersion, recognizer: Recognizer
+) -> None:
+    versions = reverse("admin:recognition_modelversion_changelist")
+    page = reverse("admin:recognition_recognizer_change", args=[recognizer.pk])
+
+    content = admin_client.get(versions, {"is_proposed__exact": "1"}).content.decode()
+    assert f'<a href="{url_of("gate", proposed)}">proposed: decide</a>' in content
+    content = admin_client.get(page).content.decode()
+    assert "v2 is proposed: decide" in content
+    assert url_of("overview", recognizer) in content
+
+
 def test_a_proposal_is_rejected_by_post_alone(admin_client: Client, proposed: ModelVersion) -> None:
     assert admin_client.get(url_of("reject", proposed)).status_code == 405
 
