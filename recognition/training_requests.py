@@ -12,7 +12,8 @@ from ml.contenders import Contender
 from ml.errors import TrainingError
 from ml.named_sets import located
 from recognition.models import Prediction, Recognizer, TrainingRun
-from recognition.taking_in import REVIEWED_NAME, Activation
+from recognition.snapshots import REVIEWED_NAME
+from recognition.taking_in import Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
