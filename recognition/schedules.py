@@ -11,12 +11,14 @@ from recognition.models import (
     Prediction,
     PredictionQuerySet,
     Recognizer,
+    Review,
     SnapshotItem,
     TrainingRun,
 )
 from recognition.training_runs import request_training, under_way
 
 NIGHT_HOURS: Final = 6  # in which a training that was missed still begins
+CLOCKS_DIFFER: Final = timedelta(minutes=1)  # of the database and of who trains
 RETRY_AFTER: Final = timedelta(days=1)  # a scheduled training that did not succeed
 
 
@@ -62,5 +64,17 @@ def new_reviewed(recognizer: Recognizer) -> PredictionQuerySet:
         known = SnapshotItem.objects.filter(
             run=last, prediction_id=OuterRef("pk"), label=OuterRef("reviewed_label")
         )
-        rows = rows.filter(~Exists(known))
+        lately = Review.objects.filter(pk__gt=_last_review_before(last.started_at))
+        rows = rows.filter(~Exists(known), pk__in=lately.values("prediction"))
     return rows.order_by()
+
+
+def _last_review_before(moment: datetime | None) -> int:
+    """Return the id of the last review before a training began, or 0.
+
+    Ids grow with time, so that only the few reviews after it are looked at, not all pictures.
+    """
+    if moment is None:
+        return 0
+    before = Review.objects.filter(created_at__lt=moment - CLOCKS_DIFFER)
+    return before.order_by("-pk").values_list("pk", flat=True).first() or 0

@@ -1,28 +1,23 @@
 """From a finished folder to a version, exactly once, whatever ends the process meanwhile."""
 
-import csv
-import gzip
 import json
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import transaction
 
 from ml.errors import TrainingError
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
-from recognition import gating, services
-from recognition.models import REVIEWED_NAME, ModelVersion, SnapshotItem, TrainingRun
+from recognition import gating, services, snapshots
+from recognition.models import ModelVersion, TrainingRun
 from recognition.serving import metadata_sha256
 from recognition.training_runs import HeldRun
 from recognition.training_workspaces import Workspace
 
 Activation = Literal["auto", "never", "force"]
-
-ROWS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +49,14 @@ def register(held: HeldRun, workspace: Workspace) -> ModelVersion:
         workspace.note(finished=noted)
     directory = _finished_folder(workspace, run.recognizer.slug, noted)
     spec = workspace.spec()
+    held.write(stage="registering")
+    snapshots.assign_splits(run, directory)
     with transaction.atomic():
-        held.write(stage="registering")  # takes the lock of the database, and makes sure
+        held.write()  # makes sure, and keeps other writers out
         recognizer = run.recognizer
         recognizer.data_sources = spec["sources"]
         recognizer.training_options = spec["options"] | _chosen_options(directory)
         recognizer.save(update_fields=["data_sources", "training_options"])
-        _assign_splits(run, directory)
         version = services.register_version(
             recognizer, directory, metrics=services.read_metrics(directory)
         )
@@ -113,30 +109,6 @@ def _finished_folder(workspace: Workspace, slug: str, digest: str) -> Path:
         "version_missing",
         f"The finished version of this training is neither in {workspace.output} nor in {home}.",
     )
-
-
-def _assign_splits(run: TrainingRun, directory: Path) -> None:
-    """Write into the run's snapshot what each picture was used for.
-
-    Those that the training left out, as unreadable or as copies of others, stay without.
-    """
-    items = {item.prediction_id: item for item in run.snapshot.all()}
-    if not items:
-        return
-    assigned = []
-    for prediction_id, split in _reviewed_splits(directory):
-        if item := items.get(prediction_id):
-            item.split = split
-            assigned.append(item)
-    SnapshotItem.objects.bulk_update(assigned, ["split"], batch_size=ROWS_AT_ONCE)
-
-
-def _reviewed_splits(directory: Path) -> Iterator[tuple[uuid.UUID, str]]:
-    """Yield id and split of each reviewed picture that `examples.csv.gz` lists."""
-    with gzip.open(directory / "examples.csv.gz", "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["name"].startswith(REVIEWED_NAME):
-                yield uuid.UUID(row["name"].removeprefix(REVIEWED_NAME)), row["split"]
 
 
 def _history(directory: Path, run: TrainingRun) -> list[Any]:

@@ -8,14 +8,14 @@ moment is done by doing it again.
 import shutil
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from ml.contenders import Contender
 from ml.errors import LacewingError, TrainingError
-from recognition import locks, taking_in, training_runs
-from recognition.models import ModelVersion, Prediction, Recognizer, SnapshotItem, TrainingRun
+from recognition import locks, snapshots, taking_in, training_runs
+from recognition.models import ModelVersion, Prediction, Recognizer, TrainingRun
 from recognition.taking_in import Activation, RetrainOutcome
 from recognition.training_child import TrainingRefusedError, TrainingStoppedError
 from recognition.training_child import run_child as _run_child
@@ -34,8 +34,6 @@ __all__ = [
     "make_version",
     "retrain",
 ]
-
-SNAPSHOT_ROWS_AT_ONCE: Final = 500
 
 State = TrainingRun.State
 
@@ -129,31 +127,11 @@ def _begin(
 ) -> dict[str, Any]:
     """Collect what to learn from; keep the reviewed pictures as the snapshot of the run."""
     workspace.begin()
-    if held is None:
-        spec = new_spec(recognizer, request, workspace.path)
-    else:
-        with transaction.atomic():
-            held.write(stage="collecting", history=[], epochs=None, log_tail="")
-            reviewed = list(
-                Prediction.objects.filter(recognizer=recognizer)
-                .reviewed()
-                .order_by("pk")
-                .only("pk", "picture", "picture_sha256", "reviewed_label")
-            )
-            spec = new_spec(recognizer, request, workspace.path, reviewed)
-            held.run.snapshot.all().delete()
-            SnapshotItem.objects.bulk_create(
-                [
-                    SnapshotItem(
-                        run=held.run,
-                        prediction_id=prediction.pk,
-                        picture_sha256=prediction.picture_sha256,
-                        label=prediction.reviewed_label,
-                    )
-                    for prediction in reviewed
-                ],
-                batch_size=SNAPSHOT_ROWS_AT_ONCE,
-            )
+    reviewed: list[Prediction] = []
+    if held is not None:
+        held.write(stage="collecting", history=[], epochs=None, log_tail="")
+        reviewed = snapshots.take(held.run)
+    spec = new_spec(recognizer, request, workspace.path, reviewed)
     workspace.write_spec(spec)
     workspace.note(run=str(held.run.pk) if held else None)
     return spec

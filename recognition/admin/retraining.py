@@ -230,10 +230,12 @@ def lesson(recognizer: Recognizer) -> dict[str, Any]:
         found = rows.values_list("reviewed_label").annotate(count=Count("*"))
         for label, count in found:
             by_label.setdefault(label, {"all": 0, "new": 0})[which] = count
+    new_count = sum(count["new"] for count in by_label.values())
+    newest = new_reviewed(recognizer).order_by("-created_at") if new_count else reviewed.none()
     return {
         "labels": sorted(by_label.items()),
-        "new_count": sum(count["new"] for count in by_label.values()),
+        "new_count": new_count,
         "all_count": sum(count["all"] for count in by_label.values()),
-        "newest": new_reviewed(recognizer).order_by("-created_at")[:SHOWN_PICTURES],
+        "newest": newest.only("pk", "reviewed_label")[:SHOWN_PICTURES],
         "sources": recognizer.data_sources,
     }
