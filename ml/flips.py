@@ -30,6 +30,7 @@ FLIPS_NAME: Final = "flips.json"
 MAX_FLIPS: Final = 200  # of each kind; 15 kB each
 LONG_SIDE_PX: Final = 320
 JPEG_QUALITY: Final = 80
+OVERLAY_LONG_SIDE_PX: Final = 128  # a map has few cells; a page shows dozens
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 MAX_JPEG_BYTES: Final = 512 * 1024
 MAX_MAP_CELLS: Final = 65_536
@@ -59,9 +60,12 @@ class FlippedPicture:
     new_look: Look | None
 
     def overlay(self, look: Look) -> bytes:
-        """Return a PNG with transparency to lay over the picture, smooth also over a tiny one."""
-        times = max(1, LONG_SIDE_PX // max(self.width_px, self.height_px))
-        return overlay_png(look.rows, look.region, self.width_px * times, self.height_px * times)
+        """Return a PNG with transparency to lay over the picture, to be scaled to its size."""
+        scale = OVERLAY_LONG_SIDE_PX / max(self.width_px, self.height_px)
+        width_px, height_px = (
+            max(1, round(side * scale)) for side in (self.width_px, self.height_px)
+        )
+        return overlay_png(look.rows, look.region, width_px, height_px)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

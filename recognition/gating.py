@@ -34,15 +34,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of a version, and why."""
+    """What became of a version; its first reason says what was done.
+
+    `forced`: it serves although the gate would not have let it. `verdict`: better, equal or
+    worse; empty where it was compared with nothing.
+    """
 
     outcome: Outcome
     forced: bool
-    """It serves although the gate would not have let it."""
     verdict: str
-    """better, equal or worse; empty where it was compared with nothing."""
     reasons: list[str]
-    """For people, the first one says what was done."""
 
     @property
     def activated(self) -> bool:
