@@ -85,7 +85,7 @@ def make_candidate(
             "fingerprint": dataset.fingerprint,
             "counts": dataset.counts(),
             "sources": [source.name for source in sources],
-            "reviewed": sum(e.name.startswith("prediction ") for e in dataset.examples),
+            "reviewed": sum(e.is_upload for e in dataset.examples),
         },
         libraries=_library_versions(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

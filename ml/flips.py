@@ -117,8 +117,9 @@ def picture_flips(
 ) -> Flips:
     """Let both versions look at the pictures that flipped.
 
-    `examples` are the pictures that were compared, in their order. A picture that cannot be
-    read again is listed without its picture: that must not cost a finished training.
+    `examples` are the pictures that were compared, in their order. Of uploads no copy is kept:
+    whoever deletes one must not find it here. A picture that cannot be read again is listed
+    without its picture: that must not cost a finished training.
     """
 
     def pictured(pair: tuple[Flip, Example]) -> FlippedPicture:
@@ -132,7 +133,7 @@ def picture_flips(
         small = _shrunk(pixels)
         return FlippedPicture(
             flip=flip,
-            jpeg=encode_jpeg(small, quality=JPEG_QUALITY),
+            jpeg=b"" if example.is_upload else encode_jpeg(small, quality=JPEG_QUALITY),
             width_px=small.shape[1],
             height_px=small.shape[0],
             old_look=_look(incumbent, pixels, flip.old_label),
