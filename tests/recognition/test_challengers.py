@@ -138,7 +138,7 @@ def test_there_is_nothing_to_do_for_a_deleted_upload_or_an_ended_challenge(
     challenger: ModelVersion, champion: ModelVersion
 ) -> None:
     gone, kept = make_prediction(champion), make_prediction(champion)
-    services.delete_prediction(gone, cause=ErasureReceipt.Cause.STAFF)
+    services.delete_prediction(gone, cause=ErasureReceipt.Cause.VISITOR)
     assert challengers.predict_in_shadow(gone.pk) is None
 
     challengers.unset_challenger(challenger)
@@ -192,6 +192,18 @@ def test_agreement_and_audit_are_counted_on_the_same_pictures(
     assert (audit.n, audit.champion_right, audit.challenger_right) == (5, 2, 3)
     assert (audit.gained, audit.lost, audit.p) == (2, 1, 1.0)
     assert audit.champion_interval[0] < 2 / 5 < audit.champion_interval[1]
+
+
+def test_only_the_latest_pictures_are_counted(
+    challenger: ModelVersion, champion: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challengers, "MOST_SEEN", 2)
+    for label in ("blue", "blue", "red", "green"):
+        shadow(make_prediction(champion), challenger, label)
+
+    result = challengers.standing(challenger, champion)
+
+    assert (result.n, result.agreed) == (2, 1)
 
 
 def test_a_challenger_that_saw_nothing_has_no_agreement(
