@@ -155,6 +155,7 @@ UNFOLD = {
         }
     ],
     "SHOW_LANGUAGES": True,
+    "DASHBOARD_CALLBACK": "recognition.admin.dashboard_pages.tiles",
     "SIDEBAR": {"navigation": "recognition.admin.navigation.sidebar"},
     "GLOBAL_CALLBACK": "recognition.admin.navigation.without_inline_colors",
     "STYLES": [lambda request: static("lacewing/admin.css")],

@@ -97,6 +97,7 @@ def build(spec: BuildSpec) -> None:
         cache,
         incumbent=spec.incumbent,
         scratch=spec.workspace,
+        with_pictures=not spec.serving_only,
     )
     events.say(format_results(scores.candidate, scores.incumbent))
     events.stage("writing")

@@ -134,6 +134,7 @@ def compare(spec: CompareSpec) -> None:
         cache,
         incumbent=build.incumbent,
         scratch=build.workspace,
+        with_pictures=not build.serving_only,
     )
     board = Leaderboard(
         rows=order,

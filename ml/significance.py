@@ -34,6 +34,32 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return low, high
 
 
+def binomial_tail(successes: int, n: int, p: float) -> float:
+    """Return the probability of at most so many successes in `n` trials of probability `p`.
+
+    Raises:
+        ValueError: not 0 ≤ successes ≤ n, or p outside [0, 1].
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must lie in 0..n, received {successes} of {n}.")
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must lie between 0 and 1, received {p}.")
+    if successes == n or p == 0:
+        return 1.0
+    if p == 1:
+        return 0.0
+    log_p, log_q, log_n = math.log(p), math.log1p(-p), math.lgamma(n + 1)
+    return min(
+        1.0,
+        math.fsum(
+            math.exp(
+                log_n - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_p + (n - k) * log_q
+            )
+            for k in range(successes + 1)
+        ),
+    )
+
+
 def mcnemar_p(gained: int, lost: int) -> float:
     """Return the exact two-sided p-value that gains and losses are equally likely.
 

@@ -10,7 +10,7 @@ from typing import Final
 from django_tasks import TaskResultStatus, task
 from django_tasks_db.models import DBTaskResult
 
-from recognition import training_jobs, training_runs
+from recognition import challengers, repredicting, training_jobs, training_runs
 
 WAITING: Final = (TaskResultStatus.READY, TaskResultStatus.RUNNING)
 
@@ -40,3 +40,16 @@ def enqueue_stranded_trainings() -> None:
     for run in stranded:
         if str(run.pk) not in waiting:
             enqueue_training(run.pk)
+
+
+@task()
+def predict_in_shadow(prediction_id: str) -> None:
+    """Show an upload to the challenger."""
+    challengers.predict_in_shadow(uuid.UUID(prediction_id))
+
+
+@task(priority=-10)  # what people upload comes first
+def predict_anew(run_id: str) -> None:
+    """Show old pictures to a version for a while, then wait in the queue for the next while."""
+    if repredicting.work_on(uuid.UUID(run_id)):
+        predict_anew.enqueue(run_id)

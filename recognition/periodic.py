@@ -3,6 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
+from recognition.erasing import follow_up_all
+from recognition.retention import delete_expired
 from recognition.schedules import begin_due_trainings
 
-PERIODIC: Final[tuple[Callable[[], None], ...]] = (begin_due_trainings,)
+PERIODIC: Final[tuple[Callable[[], object], ...]] = (
+    begin_due_trainings,
+    delete_expired,
+    follow_up_all,
+)

@@ -13,9 +13,8 @@ from typing import Final, TypeVar
 
 from django.db import transaction
 
-from recognition.models import Prediction, SnapshotItem, TrainingRun
+from recognition.models import REVIEWED_NAME, Prediction, SnapshotItem, TrainingRun
 
-REVIEWED_NAME: Final = "prediction "  # begins the names of reviewed pictures in examples.csv.gz
 ROWS_AT_ONCE: Final = 500  # well below the variables that one SQLite statement may have
 
 T = TypeVar("T")

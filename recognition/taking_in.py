@@ -11,8 +11,7 @@ from django.db import transaction
 
 from ml.errors import TrainingError
 from ml.leaderboard import LEADERBOARD_NAME, Leaderboard
-from recognition import services, snapshots
-from recognition.models import Activation as ActivationRecord
+from recognition import gating, services, snapshots
 from recognition.models import ModelVersion, TrainingRun
 from recognition.serving import metadata_sha256
 from recognition.training_runs import HeldRun
@@ -81,41 +80,23 @@ def conclude(held: HeldRun, incumbent: ModelVersion | None) -> RetrainOutcome:
         return _decide(version, report, held.run, incumbent)
 
 
-def gate(
-    comparison: Mapping[str, Any] | None, incumbent: ModelVersion | None, activate: Activation
-) -> tuple[bool, list[str]]:
-    """Decide on the comparison with the incumbent; return the decision and its reasons."""
-    if activate == "never":
-        return False, ["Not activated, as asked."]
-    if comparison is None or incumbent is None:
-        return True, ["Activated: there was no active version to compare with."]
-    reasons = [str(reason) for reason in comparison["reasons"]]
-    worse = comparison["verdict"] == "worse"
-    if activate == "force":
-        forced = "although it is worse" if worse else "not needed"
-        return True, [f"Activated by force ({forced}).", *reasons]
-    if worse:
-        return False, [f"Not activated: worse than v{incumbent.number}.", *reasons]
-    return True, [f"Activated: {comparison['verdict']} beside v{incumbent.number}.", *reasons]
-
-
 def _decide(
     version: ModelVersion,
     report: Mapping[str, Any],
     run: TrainingRun,
     incumbent: ModelVersion | None,
 ) -> RetrainOutcome:
-    """Let the gate decide, and do what it says."""
-    activate: Activation = run.activation  # type: ignore[assignment]
-    activated, reasons = gate(report["comparison"], incumbent, activate)
-    note = " ".join(reasons)
-    if activated:
-        kind = ActivationRecord.Kind.FORCED if activate == "force" else ActivationRecord.Kind.GATE
-        services.activate_version(version, note, kind=kind, person=run.person)
-    else:
-        version.activation_note = note
-        version.save(update_fields=["activation_note"])
-    return RetrainOutcome(version=version, activated=activated, reasons=reasons)
+    """Let the gate decide what becomes of the version."""
+    activation: Activation = run.activation  # type: ignore[assignment]
+    decision = gating.decide(
+        version,
+        report["comparison"],
+        incumbent=incumbent,
+        activation=activation,
+        person=run.person,
+        reason=run.force_reason,
+    )
+    return RetrainOutcome(version=version, activated=decision.activated, reasons=decision.reasons)
 
 
 def _finished_folder(workspace: Workspace, slug: str, digest: str) -> Path:

@@ -16,7 +16,7 @@ from ml.contenders import Contender
 from ml.errors import LacewingError, TrainingError
 from recognition import locks, snapshots, taking_in, training_runs
 from recognition.models import ModelVersion, Prediction, Recognizer, TrainingRun
-from recognition.taking_in import Activation, RetrainOutcome, gate
+from recognition.taking_in import Activation, RetrainOutcome
 from recognition.training_child import TrainingRefusedError, TrainingStoppedError
 from recognition.training_child import run_child as _run_child
 from recognition.training_progress import TrainingCancelledError, Watch
@@ -31,7 +31,6 @@ __all__ = [
     "RetrainRequest",
     "TrainingStoppedError",
     "compare",
-    "gate",
     "make_version",
     "retrain",
 ]

@@ -11,8 +11,7 @@ from ml.artifact import read_artifact
 from ml.contenders import Contender
 from ml.errors import TrainingError
 from ml.named_sets import located
-from recognition.models import Prediction, Recognizer, TrainingRun
-from recognition.snapshots import REVIEWED_NAME
+from recognition.models import REVIEWED_NAME, Prediction, Recognizer, TrainingRun
 from recognition.taking_in import Activation
 
 

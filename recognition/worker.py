@@ -202,7 +202,7 @@ def _priority_again(result: "DBTaskResult[Any, Any]") -> int:
     return result.priority if result.task_path in jobs.RESUMED else LOWER_PRIORITY
 
 
-def _do(duty: Callable[[], None]) -> None:
+def _do(duty: Callable[[], object]) -> None:
     try:
         duty()
     except Exception:

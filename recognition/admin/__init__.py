@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from recognition.admin.activations import ActivationAdmin
+from recognition.admin.erasures import ErasureReceiptAdmin
 from recognition.admin.people import GroupAdmin, UserAdmin
 from recognition.admin.predictions import PredictionAdmin
 from recognition.admin.recognizers import RecognizerAdmin
@@ -11,6 +13,8 @@ from recognition.admin.training_runs import TrainingRunAdmin
 from recognition.admin.versions import ModelVersionAdmin
 
 __all__ = [
+    "ActivationAdmin",
+    "ErasureReceiptAdmin",
     "GroupAdmin",
     "ModelVersionAdmin",
     "PredictionAdmin",

@@ -64,7 +64,7 @@ def accept_suggestion(
     admin_page: "PredictionAdmin", request: HttpRequest, selection: Predictions
 ) -> None:
     """Review the suggested of the selection, each with its own suggestion."""
-    suggested = selection.filter(state=Prediction.State.SUGGESTED).exclude(suggested_label="")
+    suggested = selection.filter(state=Prediction.State.SUGGESTED)
     _tell_left_out(
         request,
         selection.count() - suggested.count(),

@@ -11,14 +11,16 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
+from recognition.labels import refuse_lookalike, reviewed_labels
 from recognition.models import MAX_LABEL_CHARS, ModelVersion, Prediction, Recognizer
 from recognition.templatetags.presentation import percent
 
 
 class LabelForm(forms.Form):
-    """One label: picked from the known ones, or the name of a class that is new."""
+    """One label: picked from the known ones, the name of a class that is new, or none of them."""
 
     label = forms.ChoiceField(label=_("Label"), required=False, widget=UnfoldAdminSelectWidget)
     new_label = forms.CharField(
@@ -27,6 +29,12 @@ class LabelForm(forms.Form):
         max_length=MAX_LABEL_CHARS,
         widget=UnfoldAdminTextInputWidget,
         help_text=_("A class that no version knows yet; the next training learns it."),
+    )
+    is_none = forms.BooleanField(
+        label=_("or none of the classes"),
+        required=False,
+        widget=UnfoldBooleanWidget,
+        help_text=_("The picture shows something else: no training learns from it."),
     )
 
     def __init__(self, *args: Any, choices: Sequence[tuple[str, str]], **kwargs: Any) -> None:
@@ -37,28 +45,20 @@ class LabelForm(forms.Form):
         self._known = {value for value, _text in choices}
 
     def clean(self) -> dict[str, Any]:
-        """Settle `chosen_label`; refuse none, two, or a new one that mimics a known one."""
+        """Settle `chosen_label`, empty for none; refuse no answer, two, or a look-alike."""
         cleaned = super().clean() or {}
         picked, new = cleaned.get("label", ""), cleaned.get("new_label", "")
         if self.errors:
             return cleaned
-        if bool(picked) == bool(new):
+        if [bool(picked), bool(new), bool(cleaned.get("is_none"))].count(True) != 1:
             raise ValidationError(
-                _("Pick a label or type a new one: exactly one of the two."), code="one_label"
+                _("Pick a label, type a new one or say none of them: exactly one of the three."),
+                code="one_label",
             )
         if new:
-            self._refuse_lookalike(new)
+            refuse_lookalike(self._known, new)
         cleaned["chosen_label"] = picked or new
         return cleaned
-
-    def _refuse_lookalike(self, new: str) -> None:
-        for known in self._known:
-            if known != new and known.casefold() == new.casefold():
-                raise ValidationError(
-                    _("Received the new label “%(new)s”, but “%(known)s” exists: pick that one."),
-                    code="lookalike",
-                    params={"new": new, "known": known},
-                )
 
 
 class ActivationForm(forms.Form):
@@ -72,12 +72,21 @@ class ActivationForm(forms.Form):
     )
 
 
+class ForceForm(ActivationForm):
+    """Why a version serves although the gate found it worse: nobody passes without a reason."""
+
+    note = forms.CharField(
+        label=_("Why it is to serve all the same"),
+        max_length=1000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        error_messages={"required": _("The gate found it worse: say why it is to serve.")},
+    )
+
+
 def known_labels(recognizer: Recognizer, versions: "QuerySet[ModelVersion]") -> list[str]:
     """Return the labels of the versions and those reviewers added, sorted. Two SQL queries."""
     labels = {label for known in versions.values_list("labels", flat=True) for label in known}
-    reviewed = Prediction.objects.filter(recognizer=recognizer).reviewed()
-    labels.update(reviewed.order_by().values_list("reviewed_label", flat=True).distinct())
-    return sorted(labels)
+    return sorted(labels.union(reviewed_labels(recognizer)))
 
 
 def choices_by_probability(prediction: Prediction, labels: Iterable[str]) -> list[tuple[str, str]]:

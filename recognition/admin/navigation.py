@@ -26,6 +26,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
         _("Pictures"),
         (
             Entry(
+                title=_("review"),
+                icon="rate_review",
+                url_name="admin:recognition_prediction_queues",
+                permission="recognition.review_prediction",
+            ),
+            Entry(
                 title=_("predictions"),
                 icon="photo_library",
                 url_name="admin:recognition_prediction_changelist",
@@ -36,6 +42,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 icon="fact_check",
                 url_name="admin:recognition_review_changelist",
                 permission="recognition.view_review",
+            ),
+            Entry(
+                title=_("erasure receipts"),
+                icon="delete_forever",
+                url_name="admin:recognition_erasurereceipt_changelist",
+                permission="recognition.view_erasurereceipt",
             ),
         ),
     ),
@@ -59,6 +71,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 icon="model_training",
                 url_name="admin:recognition_trainingrun_changelist",
                 permission="recognition.view_trainingrun",
+            ),
+            Entry(
+                title=_("activations"),
+                icon="history",
+                url_name="admin:recognition_activation_changelist",
+                permission="recognition.view_activation",
             ),
         ),
     ),

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -16,11 +17,13 @@ from django.utils.translation import gettext_lazy as _
 
 from recognition import services
 from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
-from recognition.admin.base import ReadOnlyAdmin, admin_link
+from recognition.admin.base import admin_link
+from recognition.admin.erasures import log_receipts, offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
+from recognition.admin.grid_pages import GridPages
 from recognition.admin.reviews import ReviewInline
-from recognition.models import Prediction
+from recognition.models import ErasureReceipt, Prediction
 from recognition.templatetags.presentation import percent
 
 WIDE_COLUMNS = (
@@ -46,7 +49,7 @@ class PredictionChangeList(ChangeList):
 
 
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnlyAdmin):
+class PredictionAdmin(GridPages):
     """The list to review, and one page per picture."""
 
     list_display = (
@@ -69,6 +72,10 @@ class PredictionAdmin(ReadOnlyAdmin):
     search_help_text = _("A label, or the whole id of a prediction.")
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
+    delete_confirmation_template = "admin/recognition/prediction/delete_confirmation.html"
+    delete_selected_confirmation_template = (
+        "admin/recognition/prediction/delete_selected_confirmation.html"
+    )
     inlines = (ReviewInline,)
     fields = (
         ("recognizer_link", "version_link"),
@@ -94,20 +101,25 @@ class PredictionAdmin(ReadOnlyAdmin):
         """Allow erasure to those who hold the right; reviewers do not."""
         return request.user.has_perm("recognition.delete_prediction")
 
-    def has_review_permission(self, request: HttpRequest) -> bool:
-        """Allow reviews to those who hold the right."""
-        return request.user.has_perm("recognition.review_prediction")
-
     # Deletion takes the picture along
 
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
+        """Keep ids and labels of the deleted out of the admin's record: receipts stand in it."""
+        return []
+
     def delete_model(self, request: HttpRequest, obj: Prediction) -> None:
-        """Delete the row, its reviews and its stored picture."""
-        services.delete_prediction(obj)
+        """Delete the row, all that hangs on it and its stored picture."""
+        self._delete(request, [obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Prediction]") -> None:
         """Delete every row of the selection and its picture."""
-        for prediction in queryset:
-            services.delete_prediction(prediction)
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    @staticmethod
+    def _delete(request: HttpRequest, ids: list[UUID]) -> None:
+        receipts = services.delete_predictions(ids, cause=ErasureReceipt.Cause.STAFF)
+        log_receipts(request, receipts)
+        offer_retraining(request, receipts)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Let reviews go with their prediction, though nobody may delete one alone."""
@@ -148,11 +160,17 @@ class PredictionAdmin(ReadOnlyAdmin):
                 prediction.label,
                 prediction.reviewed_label or _("none of the classes"),
             )
+        if prediction.state == Prediction.State.DISPUTED:
+            return format_html(
+                '{} <em class="lacewing-label">{}</em>',
+                prediction.label,
+                prediction.get_state_display(),
+            )
         if prediction.state == Prediction.State.SUGGESTED:
             return format_html(
                 '{} <em class="lacewing-label">{}?</em>',
                 prediction.label,
-                prediction.suggested_label,
+                prediction.suggested_label or _("none of the classes"),
             )
         return prediction.label
 
@@ -206,6 +224,9 @@ class PredictionAdmin(ReadOnlyAdmin):
         if "label_form" not in context:
             context["label_form"] = self._label_form(prediction)
         context["classes"] = prediction.top_classes(len(prediction.probabilities))
+        context["later"] = prediction.repredictions.select_related("model_version").defer(
+            "probabilities"
+        )
         context["may_review"] = self.has_review_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -250,8 +271,11 @@ class PredictionAdmin(ReadOnlyAdmin):
         active = prediction.recognizer.versions.filter(is_active=True)
         labels = known_labels(prediction.recognizer, active)
         choices = choices_by_probability(prediction, labels)
-        initial = prediction.reviewed_label or prediction.suggested_label or prediction.label
-        return LabelForm(data, choices=choices, initial={"label": initial})
+        said = prediction.current_label
+        if not prediction.is_settled and prediction.suggested_at:
+            said = prediction.suggested_label
+        initial = {"label": said, "is_none": said == services.NONE_OF_THESE}
+        return LabelForm(data, choices=choices, initial=initial)
 
     @staticmethod
     def _next_unsettled(prediction: Prediction) -> Prediction | None:

@@ -12,19 +12,41 @@ from django.utils.translation import gettext_lazy as _
 
 from recognition.admin import formats
 from recognition.admin.base import admin_link
+from recognition.admin.dashboard_pages import DashboardPages
 from recognition.admin.retraining import RetrainMixin
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
-FACTS = ("active_version", "versions_link", "predictions_link", "reviewed_since", "retrain_link")
-AUTOMATION = ("promotion", "schedule", "schedule_hour", "schedule_reviews")
+FACTS = (
+    "dashboard_link",
+    "active_version",
+    "versions_link",
+    "predictions_link",
+    "reviewed_since",
+    "retrain_link",
+)
+CHOICES = (
+    "promotion",
+    "schedule",
+    "schedule_hour",
+    "schedule_reviews",
+    "audit_share",
+    "retention_days",
+)
 TRAINING = ("data_sources", "training_options")
 
 
 @admin.register(Recognizer)
-class RecognizerAdmin(RetrainMixin):
+class RecognizerAdmin(RetrainMixin, DashboardPages):
     """What people see and use, with the way to its versions and predictions."""
 
-    list_display = ("name", "slug", "active_version", "accuracy", "prediction_count")
+    list_display = (
+        "name",
+        "slug",
+        "active_version",
+        "accuracy",
+        "prediction_count",
+        "dashboard_link",
+    )
     search_fields = ("name", "slug")
     actions = None
 
@@ -51,7 +73,7 @@ class RecognizerAdmin(RetrainMixin):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *AUTOMATION, *training, "created_at")
+        return (*words, *FACTS, *CHOICES, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
@@ -88,6 +110,12 @@ class RecognizerAdmin(RetrainMixin):
         """Return how many predictions it made; counted by `get_queryset`."""
         count: int | None = getattr(recognizer, "prediction_count", None)
         return count or 0
+
+    @admin.display(description=_("dashboard"))
+    def dashboard_link(self, recognizer: Recognizer) -> SafeString:
+        """Return a link to its dashboard."""
+        url = reverse("admin:recognition_recognizer_dashboard", args=[recognizer.pk])
+        return format_html('<a href="{}">{}</a>', url, _("How it does"))
 
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:

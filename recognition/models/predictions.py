@@ -187,6 +187,11 @@ class Prediction(models.Model):
                 name="queue_newest",
             ),
             models.Index(
+                fields=["recognizer", "label", "-created_at"],
+                condition=Q(is_open=True),
+                name="queue_label",
+            ),
+            models.Index(
                 fields=["recognizer", "-created_at"],
                 condition=Q(is_open=True, answer="none"),
                 name="queue_none",
@@ -206,11 +211,27 @@ class Prediction(models.Model):
                 condition=Q(state="disputed"),
                 name="queue_disputed",
             ),
+            # Accuracy in the field is read from this index alone.
             models.Index(
-                fields=["recognizer", "created_at"],
+                fields=[
+                    "recognizer",
+                    "created_at",
+                    "model_version",
+                    "state",
+                    "label",
+                    "reviewed_label",
+                    "answer",
+                    "is_audit",
+                    "id",
+                ],
                 condition=Q(is_audit=True),
-                name="audited_by_time",
+                name="audited_answers",
             ),
+            # Uploads of a time and what was answered; lists, the newest first.
+            models.Index(fields=["recognizer", "-created_at", "answer"], name="uploads_by_time"),
+            models.Index(fields=["state", "-created_at"], name="newest_of_state"),
+            models.Index(fields=["label", "-created_at"], name="newest_of_label"),
+            models.Index(fields=["model_version", "-created_at"], name="newest_of_version"),
             models.Index(
                 fields=["recognizer", "reviewed_label"],
                 condition=Q(state__in=("reviewed", "agreed")),
@@ -302,6 +323,14 @@ class Prediction(models.Model):
     def names_one_class(self) -> bool:
         """Whether the answer is the predicted label alone, as it always was before answers."""
         return self.answer in {"", self.Answer.ONE}
+
+    def later_answer(self) -> "Reprediction | None":
+        """Return what the version says that was asked again last. Causes a SQL query.
+
+        Human labels win over both answers; a challenger's word is not for uploaders.
+        """
+        later = self.repredictions.filter(is_shadow=False).select_related("model_version")
+        return later.order_by("-created_at", "-id").first()
 
     def set_labels(self) -> list[str]:
         """Return the classes of the prediction set, most probable first; none without a set."""

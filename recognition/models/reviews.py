@@ -43,6 +43,7 @@ class Review(models.Model):
         ordering = ("-created_at", "-id")
         verbose_name = _("review")
         verbose_name_plural = _("reviews")
+        indexes = (models.Index(fields=["-created_at", "-id"], name="reviews_by_time"),)
         constraints = (
             models.CheckConstraint(
                 condition=Q(is_retraction=False) | Q(label=""), name="retraction_has_no_label"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.significance import holm, mcnemar_p, wilson_interval
+from ml.significance import binomial_tail, holm, mcnemar_p, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,31 @@ def test_holm_raises_p_values_and_keeps_their_order(p_values: list[float]) -> No
     assert all(p <= after <= 1 for p, after in zip(p_values, corrected, strict=True))
     pairs = sorted(zip(p_values, corrected, strict=True))
     assert [after for _, after in pairs] == sorted(after for _, after in pairs)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "p", "tail"),
+    [
+        (0, 10, 0.5, 1 / 1024),
+        (5, 10, 0.5, 638 / 1024),
+        (33, 35, 0.99, 0.04786),  # 1 - 0.99³⁵ - 35·0.01·0.99³⁴
+        (3, 3, 0.2, 1.0),
+        (0, 0, 0.7, 1.0),
+        (2, 3, 1.0, 0.0),
+        (0, 3, 0.0, 1.0),
+    ],
+)
+def test_binomial_tail_is_the_sum_of_its_terms(
+    successes: int, n: int, p: float, tail: float
+) -> None:
+    assert binomial_tail(successes, n, p) == pytest.approx(tail, abs=5e-5)
+
+
+def test_binomial_tail_of_many_is_finite() -> None:
+    assert binomial_tail(50_000, 100_000, 0.5) == pytest.approx(0.5, abs=0.002)
+
+
+@pytest.mark.parametrize(("successes", "n", "p"), [(4, 3, 0.5), (-1, 3, 0.5), (1, 3, 1.5)])
+def test_impossible_tails_are_refused(successes: int, n: int, p: float) -> None:
+    with pytest.raises(ValueError, match="received"):
+        binomial_tail(successes, n, p)

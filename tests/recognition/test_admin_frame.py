@@ -20,6 +20,7 @@ LISTS = (
     "recognition_recognizer",
     "recognition_modelversion",
     "recognition_trainingrun",
+    "recognition_activation",
     "auth_user",
     "auth_group",
 )
