@@ -171,8 +171,12 @@ def needs_force(version: ModelVersion) -> bool:
     )
 
 
-def activate_by_person(version: ModelVersion, person: AbstractBaseUser, reason: str = "") -> None:
+def activate_by_person(
+    version: ModelVersion, person: AbstractBaseUser | None, reason: str = ""
+) -> None:
     """Let a version serve because a person says so, by force if the gate found it worse.
+
+    `person` is None on the command line.
 
     Raises:
         ApplicationError: `force_without_reason`.
@@ -286,12 +290,12 @@ def _record(
 
 
 def _with_word(
-    version: ModelVersion, word: str, person: AbstractBaseUser, reason: str
+    version: ModelVersion, word: str, person: AbstractBaseUser | None, reason: str
 ) -> dict[str, Any]:
     """Return the version's record with what a person said of it."""
     said = {
         "word": word,
-        "person": person.get_username(),
+        "person": person.get_username() if person else "",
         "reason": reason,
         "at": timezone.now().isoformat(timespec="seconds"),
     }

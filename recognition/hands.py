@@ -45,8 +45,10 @@ def deal(
         present = _cards(Prediction.objects.filter(recognizer=recognizer), [first])
         hand = [card for card in present if hold(card.pk, reviewer)]
     held = [pk for pk in _held(recognizer, reviewer) if pk != first]
-    for card in _cards(waiting, held)[: HAND_CARDS - len(hand)]:
-        if hold(card.pk, reviewer, place=len(hand)):
+    for card in _cards(waiting, held):
+        if len(hand) == HAND_CARDS:
+            release([card.pk], reviewer)  # one that was undone has taken its place
+        elif hold(card.pk, reviewer, place=len(hand)):
             hand.append(card)
     if len(hand) == HAND_CARDS:
         return hand

@@ -197,7 +197,6 @@ def _move(run: RepredictionRun, **changes: object) -> bool:
         Q(stands_after=run.stands_after) if run.stands_after else Q(stands_after__isnull=True),
         pk=run.pk,
         state=RepredictionRun.State.RUNNING,
-        stands_at=run.stands_at,
     )
     return bool(here.update(moved_at=timezone.now(), **changes))
 

@@ -7,7 +7,7 @@ from typing import Literal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from recognition.answers import readable
+from recognition.answers import label_or_none
 from recognition.models import Prediction
 from recognition.reviewing import NONE_OF_THESE, last_words
 
@@ -27,7 +27,7 @@ class Opinion:
         """For people, such as "2 reviewers say: beetle"."""
         return ngettext(
             "%(n)d reviewer says: %(label)s", "%(n)d reviewers say: %(label)s", self.reviewers
-        ) % {"n": self.reviewers, "label": label_text(self.label)}
+        ) % {"n": self.reviewers, "label": label_or_none(self.label)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Verdict:
     @property
     def text(self) -> str:
         """One sentence for the uploader."""
-        label, agreeing = label_text(self.label), self._agreeing()
+        label, agreeing = label_or_none(self.label), self._agreeing()
         match self.kind:
             case "disputed":
                 return _("Reviewers disagree about this picture; it will be looked at again.")
@@ -96,8 +96,3 @@ def verdict_of(prediction: Prediction) -> Verdict | None:
     else:
         kind = "corrected"
     return Verdict(kind=kind, label=prediction.reviewed_label, opinions=opinions)
-
-
-def label_text(label: str) -> str:
-    """Return a reviewer's or an uploader's label for people."""
-    return _("none of the classes") if label == NONE_OF_THESE else readable(label)

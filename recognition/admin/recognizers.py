@@ -18,6 +18,7 @@ from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 FACTS = (
     "dashboard_link",
+    "review_link",
     "active_version",
     "versions_link",
     "predictions_link",
@@ -116,6 +117,17 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
         """Return a link to its dashboard."""
         url = reverse("admin:recognition_recognizer_dashboard", args=[recognizer.pk])
         return format_html('<a href="{}">{}</a>', url, _("How it does"))
+
+    @admin.display(description=_("review"))
+    def review_link(self, recognizer: Recognizer) -> SafeString:
+        """Return a link to the queues of its pictures."""
+        url = reverse("admin:recognition_prediction_queues")
+        return format_html(
+            '<a class="lacewing-link" href="{}?recognizer={}">{}</a>',
+            url,
+            recognizer.slug,
+            _("What waits for a review"),
+        )
 
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:

@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from recognition.admin.base import ReadOnlyAdmin, TabularInlineBase, admin_link
+from recognition.answers import label_or_none
 from recognition.models import Review
-from recognition.templatetags.presentation import label_or_none
 
 
 @admin.register(Review)

@@ -87,5 +87,33 @@ def _add_candidates() -> None:
         challengers.set_challenger(version)
 
 
+def add_cards(slug: str) -> None:
+    """Make one more recognizer of colours whose pictures wait for a review.
+
+    To be called from a shell of the running site. From the latest on: three that are taken for
+    red, of the second of which its uploader says that it is blue, and a fourth taken for blue.
+    """
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from recognition import services
+    from recognition.models import Prediction, Recognizer
+    from tests.recognition.conftest import write_color_artifact
+    from tests.recognition.predictions import make_prediction
+
+    recognizer = Recognizer.objects.create(slug=slug, name=f"Colours of {slug}")
+    with TemporaryDirectory() as directory:
+        artifact = write_color_artifact(Path(directory) / "made", labels=COLORS, name=slug)
+        version = services.register_version(recognizer, artifact, metrics=METRICS)
+    services.activate_version(version, note=slug)
+    now = timezone.now()
+    rows: list[Prediction] = [
+        make_prediction(version, label=label, created_at=now - timedelta(minutes=number))
+        for number, label in enumerate(("red", "red", "red", "blue"))
+    ]
+    services.suggest_label(rows[1], "blue")
+
+
 if __name__ == "__main__":
     main()

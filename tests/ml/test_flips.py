@@ -1,5 +1,6 @@
 """Pictures that flipped: kept with where both versions looked, and read with distrust."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +83,9 @@ def test_each_flip_has_its_picture_and_where_both_looked(flips: Flips) -> None:
     assert (flips.gained_in_all, flips.lost_in_all) == (4, 1)
     gained = flips.gained[0]
     assert (gained.width_px, gained.height_px) == (320, 160)
-    assert gained.jpeg.startswith(b"\xff\xd8")
+    for one, color in ((gained, COLORS["red"]), (flips.lost[0], COLORS["blue"])):
+        shown = np.asarray(Image.open(io.BytesIO(one.jpeg)))
+        assert np.abs(shown.mean(axis=(0, 1)) - color).max() < 5
     # The incumbent weighs red for "green", the candidate for "red": both looked everywhere.
     assert gained.old_look is not None
     assert gained.new_look is not None

@@ -12,7 +12,7 @@ from django_tasks_db.models import DBTaskResult
 from ml.errors import ArtifactError
 from recognition import challengers, jobs, services
 from recognition.errors import ApplicationError
-from recognition.models import ModelVersion, Prediction, Recognizer, Reprediction
+from recognition.models import ErasureReceipt, ModelVersion, Prediction, Recognizer, Reprediction
 from tests.networks import COLOR_WEIGHTS
 from tests.recognition.pictures import make_picture
 from tests.recognition.predictions import make_prediction
@@ -138,7 +138,7 @@ def test_there_is_nothing_to_do_for_a_deleted_upload_or_an_ended_challenge(
     challenger: ModelVersion, champion: ModelVersion
 ) -> None:
     gone, kept = make_prediction(champion), make_prediction(champion)
-    services.delete_prediction(gone)
+    services.delete_prediction(gone, cause=ErasureReceipt.Cause.VISITOR)
     assert challengers.predict_in_shadow(gone.pk) is None
 
     challengers.unset_challenger(challenger)

@@ -181,6 +181,19 @@ def test_an_undone_card_comes_first_whatever_the_queue(
     assert decide(cards[4], "red", recognizer, rosa)
 
 
+def test_after_an_undone_card_the_others_come_in_the_order_they_had(
+    recognizer: Recognizer, cards: list[Prediction], rosa: User
+) -> None:
+    deal(recognizer, rosa)
+    decide(cards[0], "blue", recognizer, rosa)
+    assert deal(recognizer, rosa) == [cards[1].pk, cards[2].pk]
+    undone = hands.undo(recognizer, rosa)
+    assert deal(recognizer, rosa, first=undone) == [cards[0].pk, cards[1].pk]
+    assert ReviewLease.objects.count() == hands.HAND_CARDS
+    decide(cards[0], "red", recognizer, rosa)
+    assert deal(recognizer, rosa) == [cards[1].pk, cards[2].pk]
+
+
 def test_a_card_that_another_holds_is_not_dealt_first(
     recognizer: Recognizer, cards: list[Prediction], rosa: User, otto: User
 ) -> None:

@@ -189,6 +189,19 @@ def test_pictures_that_cannot_be_read_are_counted(old: ModelVersion, new: ModelV
     assert (run.seen, run.unreadable, Reprediction.objects.count()) == (2, 1, 1)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_upload_that_was_deleted_meanwhile_costs_the_others_nothing(
+    old: ModelVersion, new: ModelVersion
+) -> None:
+    batch = [make_prediction(old), make_prediction(old)]
+    Prediction.objects.filter(pk=batch[0].pk).delete()  # after the batch was read
+
+    written = repredicting.predict_again(batch, new, is_shadow=False)
+
+    assert [row.prediction_id for row in written] == [batch[1].pk]
+    assert Reprediction.objects.count() == 1
+
+
 def test_what_a_challenger_said_becomes_an_answer_for_people(
     old: ModelVersion, add_version: AddVersion
 ) -> None:

@@ -50,7 +50,8 @@ class Child:
             raise self.failures.pop(0)
         comparison = {
             "verdict": self.verdict, "reasons": ["ants: 1 newly wrong."], "per_class": [],
-            "n": 9, "p": 1.0, "old_accuracy": 0.9, "new_accuracy": 0.9, "gained": [], "lost": [],
+            "n": 30, "p": 0.5, "gained": [], "lost": [],
+            "old_accuracy": 0.9, "new_accuracy": 0.9,
         }  # fmt: skip
         report = {
             "metrics": {"accuracy": 0.9}, "test": {}, "history": [EPOCH],
