@@ -24,6 +24,7 @@ SPARE_CANDIDATES: Final = 6  # for those that another reviewer takes at the same
 LEASE: Final = timedelta(minutes=2)
 PAGE_LEASE: Final = timedelta(minutes=10)  # of a page of many, which nobody renews
 STEP: Final = timedelta(milliseconds=1)  # later ends keep the cards of a hand in order
+HELD_CARDS: Final = 8  # in all queues where one person reviews at once
 REMEMBERED_ACTS: Final = 100  # so many steps can be undone
 
 
@@ -43,7 +44,7 @@ def deal(
     hand: list[uuid.UUID] = []
     if first is not None and Prediction.objects.filter(pk=first, recognizer=recognizer).exists():
         hand = [first] if hold(first, reviewer) else []
-    for held in _held(recognizer, reviewer):
+    for held in _held(reviewer):
         if held in hand or not _waits(held, waiting):
             continue
         if len(hand) == HAND_CARDS:
@@ -171,11 +172,8 @@ def undo(recognizer: Recognizer, reviewer: AbstractBaseUser) -> uuid.UUID | None
     A review is retracted, a skip forgotten. None where nothing is left to take back.
     """
     with transaction.atomic():
+        skipped = _last_skip(recognizer, reviewer)
         review = _last_standing_review(recognizer, reviewer)
-        skips = ReviewSkip.objects.filter(
-            reviewer_id=reviewer.pk, prediction__recognizer=recognizer
-        )
-        skipped = skips.order_by("-id").first()
         if skipped and (review is None or skipped.created_at > review.created_at):
             skipped.delete()
             return skipped.prediction_id
@@ -196,15 +194,14 @@ def _is_theirs(
     return _waits(prediction_id, queue.rows(recognizer, reviewer))
 
 
-def _held(recognizer: Recognizer, reviewer: AbstractBaseUser) -> list[uuid.UUID]:
-    """Return the ids of the cards in the reviewer's hand, in order; no page of many among them."""
+def _held(reviewer: AbstractBaseUser) -> list[uuid.UUID]:
+    """Return the ids of the cards in the reviewer's hands, in order; no page of many among them."""
     leases = ReviewLease.objects.filter(
         reviewer_id=reviewer.pk,
-        prediction__recognizer=recognizer,
         expires_at__gt=timezone.now(),
         expires_at__lte=_last_end_of_a_hand(),
     )
-    return list(leases.order_by("expires_at").values_list("prediction", flat=True))
+    return list(leases.order_by("expires_at").values_list("prediction", flat=True)[:HELD_CARDS])
 
 
 def _leases_of_pages(reviewer: AbstractBaseUser) -> "QuerySet[ReviewLease]":
@@ -241,17 +238,22 @@ def _insert(
     return set(mine.values_list("prediction", flat=True))
 
 
+def _last_skip(recognizer: Recognizer, reviewer: AbstractBaseUser) -> ReviewSkip | None:
+    skips = ReviewSkip.objects.filter(reviewer_id=reviewer.pk).order_by("-id")
+    of = skips.values_list("pk", "prediction__recognizer")[:REMEMBERED_ACTS]
+    own = [pk for pk, recognizer_id in of if recognizer_id == recognizer.pk]
+    return ReviewSkip.objects.get(pk=own[0]) if own else None
+
+
 def _last_standing_review(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Review | None:
     """Return the reviewer's latest review whose word they have not taken back since."""
     latest = Review.objects.filter(reviewer_id=reviewer.pk).order_by("-id")
-    rows = Review.objects.filter(
-        pk__in=latest.values("pk")[:REMEMBERED_ACTS], prediction__recognizer=recognizer
-    )
+    acts = latest.values_list("pk", "prediction", "prediction__recognizer", "is_retraction")
     seen: set[uuid.UUID] = set()
-    for review in rows.order_by("-id").select_related("prediction"):
-        if review.prediction_id in seen:
+    for pk, prediction_id, of, is_retraction in acts[:REMEMBERED_ACTS]:
+        if of != recognizer.pk or prediction_id in seen:
             continue
-        if not review.is_retraction:
-            return review
-        seen.add(review.prediction_id)
+        if not is_retraction:
+            return Review.objects.select_related("prediction").get(pk=pk)
+        seen.add(prediction_id)
     return None
