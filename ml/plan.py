@@ -26,7 +26,7 @@ EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 15
 STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
-QUICK_SIZE_PX = 160  # of photographs
+QUICK_SIZE_PX = 192  # of photographs
 REFINE_RATE, REFINE_DECAY = 1e-3, 0.02
 
 LABEL_SMOOTHING = 0.1

@@ -19,6 +19,7 @@ import keras
 from keras import layers
 
 from ml.architectures.blocks import convolution, network_of_maps, scaled, weigh_channels
+from ml.architectures.normalisation import FusedBatchNormalization
 from ml.architectures.options import NetworkOptions
 from ml.architectures.requirements import require_no_weights, require_side
 from ml.architectures.weights import Weights
@@ -74,6 +75,6 @@ def _block(x: keras.KerasTensor, filters: int, *, strides: int) -> keras.KerasTe
         shortcut = convolution(shortcut, filters, kernel_size=1, activation=None)
     x = convolution(x, filters, strides=strides)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization(momentum=0.8, epsilon=1e-5, gamma_initializer="zeros")(x)
+    x = FusedBatchNormalization(momentum=0.8, epsilon=1e-5, gamma_initializer="zeros")(x)
     x = weigh_channels(x, max(8, filters // SQUEEZE), gate="sigmoid")
     return layers.ReLU()(layers.Add()([shortcut, x]))
