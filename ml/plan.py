@@ -27,7 +27,7 @@ STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
 QUICK_SIZE_PX = 160  # of photographs
-REFINE_RATE, REFINE_DECAY = 1e-3, 0.02
+REFINE_RATE, REFINE_DECAY = 5e-4, 0.02
 
 LABEL_SMOOTHING = 0.1
 
@@ -113,7 +113,12 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     return Plan(
         config=config,
         preprocessing=Preprocessing(
-            height_px=size_px, width_px=size_px, color="grey" if grey else "rgb", ink=drawings
+            height_px=size_px,
+            width_px=size_px,
+            color="grey" if grey else "rgb",
+            # ImageNet's pictures were cropped, not stretched.
+            fit="crop" if transfer else "stretch",
+            ink=drawings,
         ),
         fingerprint=dataset.fingerprint,
         reasons=(
