@@ -38,6 +38,7 @@ UPLOADS_PER_MINUTE = env.integer("UPLOADS_PER_MINUTE", 0, minimum=0, maximum=100
 SERVING_POLL_S = env.decimal("SERVING_POLL_S", 1.0, minimum=0.05, maximum=5.0)
 WORKERS = env.integer("WORKERS", usable_cores(), minimum=1, maximum=256)
 THREADS = env.integer("THREADS", 8, minimum=2, maximum=64)
+JOBS = env.flag("JOBS", default=True)
 TRUSTED_PROXY = env.address("TRUSTED_PROXY")
 FILE_UPLOAD_HANDLERS = ["recognition.limits.SizeLimitUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 * MIB  # form fields; files have MAX_UPLOAD_BYTES
@@ -57,8 +58,8 @@ SECURE_HSTS_SECONDS = env.integer(
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("HSTS_SUBDOMAINS", default=HTTPS)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # a probe comes without the proxy
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "recognition.errors.csrf_failure"
 

@@ -5,8 +5,9 @@ from django.urls import include, path
 from django.views.i18n import set_language
 
 urlpatterns = [
+    # For everyone; under admin/ because other first parts of an address may be recognizers.
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
-    path("language/", set_language, name="set_language"),
     path("", include("recognition.urls")),
 ]
 

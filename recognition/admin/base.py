@@ -22,6 +22,8 @@ else:
 class ReadOnlyAdmin(ModelAdminBase):
     """Rows that nobody adds, edits or deletes by hand, whatever rights they hold."""
 
+    compressed_fields = False  # labels above values: three in a row leave no room beside them
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: the rows come from services."""
         return False

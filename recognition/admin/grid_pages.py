@@ -54,7 +54,7 @@ class GridPages(ReviewPages):
     def get_urls(self) -> list[URLPattern]:
         """Add the grid."""
         view = self.admin_site.admin_view(self.grid_view)
-        return [path("grid/", view, name="recognition_prediction_grid"), *super().get_urls()]
+        return [path("queues/grid/", view, name="recognition_prediction_grid"), *super().get_urls()]
 
     def grid_view(self, request: HttpRequest) -> HttpResponse:
         """Show a page of pictures of one label; a POST reviews those that are ticked."""

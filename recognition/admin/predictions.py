@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -17,12 +18,13 @@ from django.utils.translation import gettext_lazy as _
 from recognition import services
 from recognition.admin.actions import accept_suggestion, confirm_predicted_label, review, set_label
 from recognition.admin.base import admin_link
+from recognition.admin.erasures import log_receipts, offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
 from recognition.admin.grid_pages import GridPages
 from recognition.admin.lists import CappedPaginator, with_label_like
 from recognition.admin.reviews import ReviewInline
-from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.models import ErasureReceipt, ModelVersion, Prediction, Recognizer
 from recognition.templatetags.presentation import percent
 
 WIDE_COLUMNS = ("probabilities", "activation_map")
@@ -77,6 +79,10 @@ class PredictionAdmin(GridPages):
     search_help_text = _("A label, or the whole id of a prediction.")
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
+    delete_confirmation_template = "admin/recognition/prediction/delete_confirmation.html"
+    delete_selected_confirmation_template = (
+        "admin/recognition/prediction/delete_selected_confirmation.html"
+    )
     inlines = (ReviewInline,)
     fields = (
         ("recognizer_link", "version_link"),
@@ -104,14 +110,23 @@ class PredictionAdmin(GridPages):
 
     # Deletion takes the picture along
 
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
+        """Keep ids and labels of the deleted out of the admin's record: receipts stand in it."""
+        return []
+
     def delete_model(self, request: HttpRequest, obj: Prediction) -> None:
-        """Delete the row, its reviews and its stored picture."""
-        services.delete_prediction(obj)
+        """Delete the row, all that hangs on it and its stored picture."""
+        self._delete(request, [obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Prediction]") -> None:
         """Delete every row of the selection and its picture."""
-        for prediction in queryset:
-            services.delete_prediction(prediction)
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    @staticmethod
+    def _delete(request: HttpRequest, ids: list[UUID]) -> None:
+        receipts = services.delete_predictions(ids, cause=ErasureReceipt.Cause.STAFF)
+        log_receipts(request, receipts)
+        offer_retraining(request, receipts)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Let reviews go with their prediction, though nobody may delete one alone."""
@@ -152,6 +167,12 @@ class PredictionAdmin(GridPages):
                 '<s>{}</s> <strong class="lacewing-label">{}</strong>',
                 prediction.label,
                 prediction.reviewed_label or _("none of the classes"),
+            )
+        if prediction.state == Prediction.State.DISPUTED:
+            return format_html(
+                '{} <em class="lacewing-label">{}</em>',
+                prediction.label,
+                prediction.get_state_display(),
             )
         if prediction.state == Prediction.State.SUGGESTED:
             return format_html(
@@ -211,6 +232,9 @@ class PredictionAdmin(GridPages):
         if "label_form" not in context:
             context["label_form"] = self._label_form(prediction)
         context["classes"] = prediction.top_classes(len(prediction.probabilities))
+        context["later"] = prediction.repredictions.select_related("model_version").defer(
+            "probabilities"
+        )
         context["may_review"] = self.has_review_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 

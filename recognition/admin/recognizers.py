@@ -15,20 +15,31 @@ from recognition.admin import formats
 from recognition.admin.base import admin_link
 from recognition.admin.dashboard_pages import DashboardPages
 from recognition.admin.lists import COUNTED, count_up_to
+from recognition.admin.retraining import RetrainMixin
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 FACTS = (
     "dashboard_link",
+    "review_link",
     "active_version",
     "versions_link",
     "predictions_link",
     "reviewed_since",
+    "retrain_link",
+)
+CHOICES = (
+    "promotion",
+    "schedule",
+    "schedule_hour",
+    "schedule_reviews",
+    "audit_share",
+    "retention_days",
 )
 TRAINING = ("data_sources", "training_options")
 
 
 @admin.register(Recognizer)
-class RecognizerAdmin(DashboardPages):
+class RecognizerAdmin(RetrainMixin, DashboardPages):
     """What people see and use, with the way to its versions and predictions."""
 
     list_display = (
@@ -56,7 +67,7 @@ class RecognizerAdmin(DashboardPages):
         if obj is None:
             return words
         training = TRAINING if self.has_change_permission(request, obj) else ()
-        return (*words, *FACTS, *training, "created_at")
+        return (*words, *FACTS, *CHOICES, *training, "created_at")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
@@ -99,10 +110,30 @@ class RecognizerAdmin(DashboardPages):
         url = reverse("admin:recognition_recognizer_dashboard", args=[recognizer.pk])
         return format_html('<a href="{}">{}</a>', url, _("How it does"))
 
+    @admin.display(description=_("review"))
+    def review_link(self, recognizer: Recognizer) -> SafeString:
+        """Return a link to the queues of its pictures."""
+        url = reverse("admin:recognition_prediction_queues")
+        return format_html(
+            '<a class="lacewing-link" href="{}?recognizer={}">{}</a>',
+            url,
+            recognizer.slug,
+            _("What waits for a review"),
+        )
+
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:
-        """Return a link to the list of its versions."""
-        return _list_link("modelversion", recognizer, str(recognizer.versions.count()))
+        """Return a link to all its versions, and to one that waits for a decision."""
+        url = reverse("admin:recognition_modelversion_overview", args=[recognizer.pk])
+        link = format_html(
+            '<a class="lacewing-link" href="{}">{}</a>', url, recognizer.versions.count()
+        )
+        proposed = recognizer.versions.filter(is_proposed=True).first()
+        if proposed is None:
+            return link
+        gate = reverse("admin:recognition_modelversion_gate", args=[proposed.pk])
+        text = _("v%(number)d is proposed: decide") % {"number": proposed.number}
+        return format_html('{} · <a class="lacewing-link" href="{}">{}</a>', link, gate, text)
 
     @admin.display(description=_("predictions"))
     def predictions_link(self, recognizer: Recognizer) -> SafeString:

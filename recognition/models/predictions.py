@@ -33,12 +33,19 @@ def validate_probabilities(probabilities: object) -> None:
         )
 
 
+class _Literal(models.Value):
+    """A word of ours, written into the SQL: SQLite finds no partial index by a parameter."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        return f"'{self.value}'", ()
+
+
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     """Predictions, by what people said of them."""
 
     def settled(self) -> Self:
         """Those that reviewers have settled, "none of these" included."""
-        return self.filter(state__in=SETTLED_STATES)
+        return self.filter(state__in=[_Literal(state) for state in SETTLED_STATES])
 
     def reviewed(self) -> Self:
         """Those whose label reviewers have settled: what a training may learn from."""
@@ -322,6 +329,14 @@ class Prediction(models.Model):
     def names_one_class(self) -> bool:
         """Whether the answer is the predicted label alone, as it always was before answers."""
         return self.answer in {"", self.Answer.ONE}
+
+    def later_answer(self) -> "Reprediction | None":
+        """Return what the version says that was asked again last. Causes a SQL query.
+
+        Human labels win over both answers; a challenger's word is not for uploaders.
+        """
+        later = self.repredictions.filter(is_shadow=False).select_related("model_version")
+        return later.order_by("-created_at", "-id").first()
 
     def set_labels(self) -> list[str]:
         """Return the classes of the prediction set, most probable first; none without a set."""

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
+from recognition.reviewing import retract_review, review_predictions
 from tests.recognition.predictions import make_prediction
 
 LIST = "admin:recognition_prediction_changelist"
@@ -522,3 +523,65 @@ def test_reviews_are_listed_and_nobody_changes_them(
     assert admin_client.post(delete_url, {"post": "yes"}).status_code == 403
     assert admin_client.get(reverse("admin:recognition_review_add")).status_code == 403
     assert Review.objects.get().label == "red"
+
+
+# States beyond one review
+
+
+def test_none_of_the_classes_is_an_answer_on_the_page_itself(
+    reviewer_client: Client, version: ModelVersion
+) -> None:
+    prediction = make_prediction(version)
+
+    reviewer_client.post(change_url(prediction), {"is_none": "on"})
+
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.reviewed_label) == (REVIEWED, "")
+    content = reviewer_client.get(change_url(prediction)).content.decode()
+    assert "Reviewed as <strong>none of the classes</strong>" in content
+    assert "checked" in content.split('name="is_none"')[1].split(">")[0]
+
+
+def test_a_suggestion_of_none_of_the_classes_is_accepted(
+    reviewer_client: Client, version: ModelVersion
+) -> None:
+    prediction = make_prediction(version, state=SUGGESTED, suggested_at=timezone.now())
+
+    assert "none of the classes?" in reviewer_client.get(reverse(LIST)).content.decode()
+    act(reviewer_client, "accept_suggestion", prediction)
+
+    prediction.refresh_from_db()
+    assert (prediction.state, prediction.reviewed_label) == (REVIEWED, "")
+
+
+def test_agreement_and_dispute_are_told(
+    reviewer_client: Client, reviewer: User, version: ModelVersion
+) -> None:
+    otto = User.objects.create_user("otto")
+    prediction = make_prediction(version)
+    review_predictions([prediction], "blue", reviewer)
+    review_predictions([prediction], "green", otto)
+
+    content = reviewer_client.get(change_url(prediction)).content.decode()
+    assert "Reviewers disagree" in content
+    assert "reviewers disagree" in reviewer_client.get(reverse(LIST)).content.decode()
+
+    reviewer_client.post(change_url(prediction), {"label": "green"})
+    content = reviewer_client.get(change_url(prediction)).content.decode()
+    assert "Reviewers agree on <strong>green</strong>" in content
+
+
+def test_the_record_tells_retractions_and_none_of_the_classes(
+    reviewer_client: Client, reviewer: User, version: ModelVersion
+) -> None:
+    prediction = make_prediction(version)
+    review_predictions([prediction], "", reviewer)
+    retract_review(prediction, reviewer)
+
+    url = reverse("admin:recognition_review_changelist")
+    for content in (
+        reviewer_client.get(url).content.decode(),
+        reviewer_client.get(change_url(prediction)).content.decode(),
+    ):
+        assert "took it back" in content
+        assert "none of the classes" in content

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = (("recognition", "0007_r_queue_label"),)
+    dependencies = (("recognition", "0007_queue_label"),)
     operations = (
         migrations.RemoveIndex(model_name="prediction", name="audited_by_time"),
         migrations.AddIndex(
