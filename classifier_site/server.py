@@ -29,6 +29,7 @@ from waitress.task import ThreadedTaskDispatcher
 from classifier_site import memory
 from classifier_site.balance import LoadBoard
 from classifier_site.connections import SWEEP_INTERVAL_S, Server
+from classifier_site.job_process import JobProcess
 from recognition.middleware import MULTIPART_OVERHEAD_BYTES
 
 GRACEFUL_TIMEOUT_S: Final = 28  # to finish accepted requests; then the worker is killed
@@ -79,7 +80,32 @@ class ServerLogger(Logger):
 
 
 class Supervisor(Arbiter):
-    """Gunicorn's master; Ctrl-C, which reaches it and every worker, ends it gracefully too."""
+    """Gunicorn's master; Ctrl-C, which reaches it and every worker, ends it gracefully too.
+
+    It looks after one process more, which does the jobs that wait.
+    """
+
+    jobs: JobProcess | None = None
+
+    def manage_workers(self) -> None:
+        """Keep the processes running; called about once a second."""
+        super().manage_workers()
+        if self.jobs is not None:
+            self.jobs.keep_running()
+
+    def let_go(self) -> None:
+        """Close what a child does not serve."""
+        for listener in self.LISTENERS:
+            listener.sock.close()
+
+    def stop(self, graceful: bool = True) -> None:
+        """End all of them, at the same time."""
+        deadline_s = time.monotonic() + GRACEFUL_TIMEOUT_S
+        if self.jobs is not None:
+            self.jobs.stop()
+        super().stop(graceful)
+        if self.jobs is not None:
+            self.jobs.wait(max(0.0, deadline_s - time.monotonic()))
 
     def handle_int(self) -> None:
         """Treat SIGINT as SIGTERM."""
@@ -204,7 +230,10 @@ class LacewingServer(BaseApplication):
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT; exits the process."""
-        Supervisor(self).run()
+        supervisor = Supervisor(self)
+        if settings.JOBS:
+            supervisor.jobs = JobProcess(do_jobs, in_child=supervisor.let_go)
+        supervisor.run()
 
     def _when_ready(self, _arbiter: Supervisor) -> None:
         gc.collect()
@@ -236,6 +265,14 @@ def start_serving() -> None:
     threading.Thread(target=decoding.decoder().start, name="decoder-start", daemon=True).start()
     serving.registry.start()
     memory.return_free_memory()  # loading verifies, which takes more than serving
+
+
+def do_jobs(parent: int) -> None:
+    """Do the jobs that wait, in a process of its own, until told to stop or `parent` is gone."""
+    from recognition.worker import JobWorker
+
+    memory.limit_malloc()
+    JobWorker(parent=parent).run()
 
 
 def adjustments() -> Adjustments:

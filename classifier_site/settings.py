@@ -38,6 +38,7 @@ UPLOADS_PER_MINUTE = env.integer("UPLOADS_PER_MINUTE", 0, minimum=0, maximum=100
 SERVING_POLL_S = env.decimal("SERVING_POLL_S", 1.0, minimum=0.05, maximum=5.0)
 WORKERS = env.integer("WORKERS", usable_cores(), minimum=1, maximum=256)
 THREADS = env.integer("THREADS", 8, minimum=2, maximum=64)
+JOBS = env.flag("JOBS", default=True)
 TRUSTED_PROXY = env.address("TRUSTED_PROXY")
 FILE_UPLOAD_HANDLERS = ["recognition.limits.SizeLimitUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 * MIB  # form fields; files have MAX_UPLOAD_BYTES

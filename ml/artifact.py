@@ -33,6 +33,8 @@ __all__ = [
     "ArtifactMetadata",
     "file_sha256",
     "read_artifact",
+    "read_listed",
+    "verified_file",
     "write_artifact",
 ]
 
@@ -99,16 +101,44 @@ def read_artifact(directory: Path) -> ArtifactMetadata:
             `bad_preprocessing`; the message names the file.
     """
     metadata = ArtifactMetadata.from_dict(_read_json(directory / METADATA_NAME))
-    for name, expected in metadata.files.items():
-        received = file_sha256(directory / name)
-        if received != expected:
-            raise ArtifactError(
-                "altered_file",
-                f"{name} in {directory.name} was altered: its SHA-256 begins with "
-                f"{received[:12]}, the metadata says {expected[:12]}. Restore the folder "
-                "from a backup or activate another version.",
-            )
+    for name in metadata.files:
+        _check_sha256(directory, name, file_sha256(directory / name), metadata)
     return metadata
+
+
+def verified_file(directory: Path, name: str) -> Path | None:
+    """Return the path of one file of a version folder after verifying that one alone.
+
+    None where the metadata lists no file of that name. Raises as `read_artifact`.
+    """
+    metadata = ArtifactMetadata.from_dict(_read_json(directory / METADATA_NAME))
+    if name not in metadata.files:
+        return None
+    _check_sha256(directory, name, file_sha256(directory / name), metadata)
+    return directory / name
+
+
+def read_listed(directory: Path, name: str, *, max_bytes: int) -> bytes | None:
+    """Return one file of a version folder after verifying that one alone.
+
+    None where the metadata lists no file of that name.
+
+    Raises:
+        ArtifactError: as `read_artifact`, or `bad_metadata` for a file above `max_bytes`.
+    """
+    metadata = ArtifactMetadata.from_dict(_read_json(directory / METADATA_NAME))
+    if name not in metadata.files:
+        return None
+    path = directory / name
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise _missing(path) from error
+    if len(content) > max_bytes:
+        refuse(f"{name} is larger than {max_bytes} bytes")
+    _check_sha256(directory, name, hashlib.sha256(content).hexdigest(), metadata)
+    return content
 
 
 def file_sha256(path: Path) -> str:
@@ -124,6 +154,16 @@ def file_sha256(path: Path) -> str:
     except OSError as error:
         raise _missing(path) from error
     raise _missing(path)
+
+
+def _check_sha256(directory: Path, name: str, received: str, metadata: ArtifactMetadata) -> None:
+    if received != (expected := metadata.files[name]):
+        raise ArtifactError(
+            "altered_file",
+            f"{name} in {directory.name} was altered: its SHA-256 begins with "
+            f"{received[:12]}, the metadata says {expected[:12]}. Restore the folder "
+            "from a backup or activate another version.",
+        )
 
 
 def _missing(path: Path) -> ArtifactError:

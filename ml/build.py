@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from ml import events
 from ml.candidate import make_candidate
 from ml.dataset import Dataset, LabelledFile, Split, load_dataset, read_known_splits
 from ml.downloads import fetch_sources
@@ -82,11 +83,13 @@ def build(spec: BuildSpec) -> None:
     """
     dataset = read_pictures(spec)
     plan = follow_plan(spec, dataset)
-    print("\n".join(plan.lines()), flush=True)
+    events.say("\n".join(plan.lines()))
+    events.stage("decoding")
     cache = cache_pictures(dataset, plan.preprocessing, cache_dir=spec.cache_dir)
     candidate = make_candidate(
         dataset, plan, cache, name=spec.name, sources=spec.sources, workspace=spec.workspace
     )
+    events.stage("scoring")
     scores = score(
         candidate.metadata,
         candidate.network,
@@ -94,8 +97,10 @@ def build(spec: BuildSpec) -> None:
         cache,
         incumbent=spec.incumbent,
         scratch=spec.workspace,
+        with_pictures=not spec.serving_only,
     )
-    print(format_results(scores.candidate, scores.incumbent), flush=True)
+    events.say(format_results(scores.candidate, scores.incumbent))
+    events.stage("writing")
     write_version(
         spec.output,
         candidate,
@@ -109,13 +114,14 @@ def build(spec: BuildSpec) -> None:
 
 def read_pictures(spec: BuildSpec) -> Dataset:
     """Load the data set that the spec names, and print what is remarkable about it."""
+    events.stage("reading")
     dataset = load_dataset(
         fetch_sources(spec.sources, cache_dir=spec.cache_dir, mirror=spec.datasets_url),
         unpack_dir=spec.cache_dir / "unpacked",
         reviewed=spec.reviewed,
         known_splits=_known_splits(spec),
     )
-    print("\n".join(dataset.health.lines()))
+    events.say("\n".join(dataset.health.lines()))
     return dataset
 
 
@@ -166,13 +172,18 @@ def _stop_once(signal_number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def run_child(job: Callable[[], None]) -> int:
-    """Do a job as the child process of another; return the exit status."""
+def run_child(job: Callable[[Path], None], spec_path: Path) -> int:
+    """Do a job as the child process of another; return the exit status.
+
+    Its events go to a file beside the specification.
+    """
     _end_with_parent()
     signal.signal(signal.SIGTERM, _stop_once)
+    events.write_to(spec_path.with_name(events.EVENTS_NAME))
     try:
-        job()
+        job(spec_path)
     except LacewingError as error:
+        events.refusal(error.code, error.message)
         print(error.message, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -181,4 +192,4 @@ def run_child(job: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_child(lambda: build(BuildSpec.load(Path(sys.argv[1])))))
+    raise SystemExit(run_child(lambda path: build(BuildSpec.load(path)), Path(sys.argv[1])))

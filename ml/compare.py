@@ -17,6 +17,7 @@ from typing import Any, Self
 import keras
 import numpy as np
 
+from ml import events
 from ml.architectures import architecture_named, check_options
 from ml.build import BuildSpec, follow_plan, read_pictures, run_child
 from ml.candidate import Candidate, make_candidate
@@ -119,12 +120,13 @@ def compare(spec: CompareSpec) -> None:
     ]
     order = ranked(rows)
     best, run = rows.index(order[0]), order[0].best_run
-    print(f"\nScoring {order[0].contender} on the test pictures.", flush=True)
+    events.say(f"\nScoring {order[0].contender} on the test pictures.")
     build = dataclasses.replace(spec.run_of(best, run), resume=True)
     plan = follow_plan(build, dataset)
     cache = cache_pictures(dataset, plan.preprocessing, cache_dir=build.cache_dir)
     # Its finished training is taken up again, so that nothing is learned here.
     candidate = _candidate(build, plan, dataset, cache)
+    events.stage("scoring")
     scores = score(
         candidate.metadata,
         candidate.network,
@@ -132,6 +134,7 @@ def compare(spec: CompareSpec) -> None:
         cache,
         incumbent=build.incumbent,
         scratch=build.workspace,
+        with_pictures=not build.serving_only,
     )
     board = Leaderboard(
         rows=order,
@@ -140,9 +143,10 @@ def compare(spec: CompareSpec) -> None:
         test_n=scores.candidate.n,
         optimism=_optimism(rows, results),
     )
+    events.stage("writing")
     _write(spec.build, candidate, scores, dataset, cache, board)
-    print(format_results(scores.candidate, scores.incumbent))
-    print("\n".join(["", *board.lines()]), flush=True)
+    events.say(format_results(scores.candidate, scores.incumbent))
+    events.say("\n".join(["", *board.lines()]))
 
 
 def _contend(spec: CompareSpec, position: int, dataset: Dataset) -> list[Result] | LacewingError:
@@ -150,17 +154,18 @@ def _contend(spec: CompareSpec, position: int, dataset: Dataset) -> list[Result]
     results = []
     for run in range(spec.seeds):
         number = position * spec.seeds + run + 1
-        print(
-            f"\n[{number} of {len(spec.contenders) * spec.seeds}] {spec.contenders[position]}, "
-            f"seed {spec.build.options.seed + run}",
-            flush=True,
+        count = len(spec.contenders) * spec.seeds
+        events.candidate(number, count)
+        events.say(
+            f"\n[{number} of {count}] {spec.contenders[position]}, "
+            f"seed {spec.build.options.seed + run}"
         )
         try:
             results.append(_result(spec.run_of(position, run), dataset))
         except LacewingError as error:
             if error.code == "data_changed":
                 raise
-            print(f"Not trained: {error.message}", flush=True)
+            events.say(f"Not trained: {error.message}")
             return error
     return results
 
@@ -171,9 +176,10 @@ def _result(build: BuildSpec, dataset: Dataset) -> Result:
     plan = follow_plan(build, dataset)
     kept = build.workspace / RESULT_NAME
     if kept.exists():
-        print("Done before.", flush=True)
+        events.say("Done before.")
         return Result.load(kept)
-    print("\n".join(plan.lines()), flush=True)
+    events.say("\n".join(plan.lines()))
+    events.stage("decoding")
     cache = cache_pictures(dataset, plan.preprocessing, cache_dir=build.cache_dir)
     candidate = _candidate(build, plan, dataset, cache)
     network = candidate.trained.network
@@ -193,10 +199,9 @@ def _result(build: BuildSpec, dataset: Dataset) -> Result:
     for features in build.workspace.glob("features-*.npy"):
         features.unlink()  # the largest part of the workspace, and made again in no time
     keras.backend.clear_session()
-    print(
+    events.say(
         f"Validation accuracy {np.mean(correct) * 100:.1f} % of {len(correct)} pictures, "
-        f"trained in {result.training_s:.0f} s.",
-        flush=True,
+        f"trained in {result.training_s:.0f} s."
     )
     return result
 
@@ -261,4 +266,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_child(lambda: compare(CompareSpec.load(Path(sys.argv[1])))))
+    raise SystemExit(run_child(lambda path: compare(CompareSpec.load(path)), Path(sys.argv[1])))

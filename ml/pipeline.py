@@ -20,6 +20,8 @@ import tensorflow as tf
 
 from ml.augmentation import NO_AUGMENTATION, Augmentation, Mix, augment, mix_pictures
 from ml.dataset import Dataset, Example, read_pixels
+from ml.errors import TrainingError
+from ml.picture_caches import drop_cache, names_path, write_names
 from ml.preprocessing import Preprocessing, prepare
 from ml.progress import progress_bar
 
@@ -46,9 +48,12 @@ class PictureCache:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
         """Return the pictures (n, height, width, channels) in memory and class indices (n,)."""
         rows = [self.rows[example.sha256, example.name] for example in examples]
+        return self.pictures[rows], self.truth_of(examples)
+
+    def truth_of(self, examples: Sequence[Example]) -> npt.NDArray[np.int32]:
+        """Return the class indices (n,) of examples."""
         index = {label: position for position, label in enumerate(self.labels)}
-        truth = np.array([index[example.label] for example in examples], np.int32)
-        return self.pictures[rows], truth
+        return np.array([index[example.label] for example in examples], np.int32)
 
     def picture(self, example: Example) -> npt.NDArray[np.uint8]:
         """Return one prepared picture (height, width, channels)."""
@@ -62,6 +67,10 @@ def cache_pictures(
 
     The cache is keyed by the pictures' digests and the preprocessing; it appears under its
     name only when whole.
+
+    Raises:
+        TrainingError: `data_changed`, a picture has gone since the data set was read.
+        ImageError: a picture's file has changed since then and cannot be decoded.
     """
     examples = sorted(dataset.examples, key=lambda example: (example.sha256, example.name))
     path = cache_dir / f"pictures-{_cache_key(examples, preprocessing)}.npy"
@@ -69,6 +78,7 @@ def cache_pictures(
         os.utime(path)
     else:
         cache_dir.mkdir(parents=True, exist_ok=True)
+        write_names(path, (example.name for example in examples))
         _fill(path, examples, preprocessing, progress=progress)
         _drop_old_caches(cache_dir)
     return PictureCache(
@@ -166,6 +176,12 @@ def _fill(
         pictures = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
 
         def fill_row(row: int) -> None:
+            if not examples[row].path.exists():
+                raise TrainingError(
+                    "data_changed",
+                    f"{examples[row].name} was deleted while the training read the pictures. "
+                    "Run it again: it goes on without that one.",
+                )
             pictures[row] = prepare(read_pixels(examples[row]), preprocessing).pixels
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -174,6 +190,9 @@ def _fill(
             deque(bar, maxlen=0)
         pictures.flush()
         part.replace(path)
+    except BaseException:
+        names_path(path).unlink(missing_ok=True)
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -181,4 +200,4 @@ def _fill(
 def _drop_old_caches(cache_dir: Path) -> None:
     by_age = sorted(cache_dir.glob("*.npy"), key=lambda path: path.stat().st_mtime)
     for path in by_age[:-KEPT_CACHES]:
-        path.unlink(missing_ok=True)
+        drop_cache(path)

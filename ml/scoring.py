@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ml import events
 from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
 from ml.calibration import softmax
 from ml.comparison import Comparison
-from ml.dataset import Dataset
+from ml.dataset import Dataset, Example
 from ml.evaluation import EvaluationReport, aligned, compare, evaluate
+from ml.flips import Flips, picture_flips
 from ml.inference import Classifier
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache, cache_pictures
@@ -25,6 +27,8 @@ class Scores:
     candidate: EvaluationReport
     incumbent: EvaluationReport | None
     comparison: Comparison | None
+    flips: Flips | None
+    """Of the comparison; None where there is none or nobody wants to see the pictures."""
 
 
 def score(
@@ -35,21 +39,26 @@ def score(
     *,
     incumbent: Path | None,
     scratch: Path,
+    with_pictures: bool,
 ) -> Scores:
     """Look at the test pictures, once, with the candidate and with the incumbent.
 
     `incumbent` is the active version's folder. Each sees the pictures as its own metadata
-    prepares them. Raises ArtifactError for an incumbent that does not load.
+    prepares them; one that was deleted since the training began is left out where it would have
+    to be read again. `with_pictures` asks for the pictures that flipped. Raises ArtifactError for
+    an incumbent that does not load.
     """
     tested = dataset.of_split("test")
+    other = None if incumbent is None else Classifier.load(incumbent)
+    if other is not None and other.preprocessing != metadata.preprocessing:
+        tested = _still_there(tested)
     pictures, truth = cache.of(tested)
     with served(metadata, network, scratch) as classifier:
         test = served_outputs(classifier, pictures, truth, tested)
     probabilities = softmax(test.logits, metadata.temperature)
     report = evaluate(probabilities, truth, dataset.labels)
-    if incumbent is None:
-        return Scores(test=test, candidate=report, incumbent=None, comparison=None)
-    other = Classifier.load(incumbent)
+    if other is None:
+        return Scores(test=test, candidate=report, incumbent=None, comparison=None, flips=None)
     if other.preprocessing != metadata.preprocessing:
         only_tested = replace(dataset, examples=tested)
         cache = cache_pictures(only_tested, other.preprocessing, cache_dir=cache.directory)
@@ -57,12 +66,26 @@ def score(
     theirs = served_outputs(other, pictures, truth, tested)
     old = aligned(softmax(theirs.logits, other.metadata.temperature), other.labels, dataset.labels)
     names = [example.name for example in tested]
+    comparison = compare(probabilities, old, truth, dataset.labels, names)
+    flips = None
+    if with_pictures:
+        with served(metadata, network, scratch) as classifier:
+            flips = picture_flips(comparison, tested, candidate=classifier, incumbent=other)
     return Scores(
         test=test,
         candidate=report,
         incumbent=evaluate(old, truth, dataset.labels),
-        comparison=compare(probabilities, old, truth, dataset.labels, names),
+        comparison=comparison,
+        flips=flips,
     )
+
+
+def _still_there(tested: tuple[Example, ...]) -> tuple[Example, ...]:
+    """Return the pictures whose file is still there; say so where some are not."""
+    left = tuple(example for example in tested if example.path.exists())
+    if len(left) < len(tested):
+        events.say(f"Not tested on, deleted during the training: {len(tested) - len(left)}.")
+    return left
 
 
 @contextmanager

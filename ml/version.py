@@ -12,6 +12,7 @@ from ml.candidate import Candidate
 from ml.card import model_card
 from ml.dataset import Dataset, write_examples_csv
 from ml.findings import gather
+from ml.flips import FLIPS_NAME
 from ml.health_page import render_health
 from ml.pipeline import PictureCache
 from ml.plots import confusion_matrix, training_curves
@@ -77,6 +78,8 @@ def write_version(
         files["report.html"] = render_report(contents)
         files["health.html"] = render_health(dataset, title=metadata.name)
         files["augmented.jpg"] = sheet
+        if scores.flips is not None:
+            files[FLIPS_NAME] = scores.flips.to_bytes()
     write_artifact(output, metadata, files)
 
 

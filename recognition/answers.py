@@ -18,6 +18,11 @@ def readable(label: str) -> str:
     return label.replace("_", " ").strip() or label
 
 
+def label_or_none(label: str) -> str:
+    """Return what a person said a picture shows, in words; empty means none of the classes."""
+    return readable(label) if label else _("none of the classes")
+
+
 def answer_text(kind: str, labels: Sequence[str], n_classes: int) -> str:
     """Return the answer as people would say it, in the language that is active.
 

@@ -10,14 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ValidationError as RefusedValueError
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import NinjaAPI, Path, Query, Status
 from ninja.errors import HttpError, ValidationError
 
-from recognition import services
-from recognition.answers import answer_text
+from recognition import erasing, ownership, services
+from recognition.api_bodies import answered, stored
 from recognition.errors import (
     NOT_FOUND,
     ApplicationError,
@@ -26,11 +27,13 @@ from recognition.errors import (
 )
 from recognition.limits import IMAGE_FIELD, read_upload
 from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.reviewing import NONE_OF_THESE
 from recognition.schemas import (
     CreatedPredictionOut,
     ErrorOut,
     PredictionOut,
     RecognizerOut,
+    SuggestionIn,
     TopKQuery,
 )
 from recognition.visitors import visitor_id_of
@@ -113,12 +116,15 @@ def create_prediction(
     response["Location"] = request.build_absolute_uri(
         reverse("api:read_prediction", args=[prediction.id])
     )
-    return Status(HTTPStatus.CREATED, _created(prediction, query.top_k))
+    created = answered(prediction, query.top_k) | {
+        "owner_url": request.build_absolute_uri(ownership.owner_path(prediction.pk))
+    }
+    return Status(HTTPStatus.CREATED, created)
 
 
 @api.get(
     "/predictions/{uuid:prediction_id}",
-    response={200: PredictionOut, **READ_ERRORS},
+    response={200: PredictionOut, 410: ErrorOut, **READ_ERRORS},
     summary="Read a prediction",
     operation_id="read_prediction",
     tags=["predictions"],
@@ -126,24 +132,50 @@ def create_prediction(
 def read_prediction(
     request: HttpRequest, prediction_id: UUID, query: Query[TopKQuery]
 ) -> dict[str, Any]:
-    """Return a stored prediction; who knows its id may read it."""
-    prediction = (
-        Prediction.objects.select_related("recognizer", "model_version")
-        .filter(pk=prediction_id)
-        .first()
-    )
+    """Return a stored prediction; who knows its id may read it.
+
+    Codes of errors: `bad_request` (400), `not_found` (404), `deleted` (410).
+    """
+    prediction = _prediction(prediction_id)
+    return stored(request, prediction, query.top_k)
+
+
+@api.post(
+    "/predictions/{uuid:prediction_id}/suggestion",
+    response={200: PredictionOut, 403: ErrorOut, 410: ErrorOut, **READ_ERRORS},
+    summary="Say what the picture shows",
+    operation_id="suggest_label",
+    tags=["predictions"],
+)
+def suggest_label(
+    request: HttpRequest, prediction_id: UUID, suggestion: SuggestionIn, query: Query[TopKQuery]
+) -> dict[str, Any]:
+    """Keep what the uploader says; a reviewer will look at it. A later one replaces it.
+
+    It trains nothing by itself. Codes of errors: `bad_request`, `unknown_label` (400),
+    `wrong_key` (403), `not_found` (404), `deleted` (410).
+    """
+    prediction = _prediction(prediction_id)
+    ownership.check_key(prediction_id, suggestion.key)
+    label = NONE_OF_THESE if suggestion.label is None else suggestion.label
+    if suggestion.label == NONE_OF_THESE:
+        raise BadRequestError(
+            "Received an empty label; null says that it is none of the classes.",
+            code="unknown_label",
+        )
+    try:
+        services.suggest_label(prediction, label)
+    except RefusedValueError as error:
+        raise BadRequestError(" ".join(error.messages), code="unknown_label") from None
+    return stored(request, prediction, query.top_k)
+
+
+def _prediction(prediction_id: UUID) -> Prediction:
+    rows = Prediction.objects.select_related("recognizer", "model_version")
+    prediction = rows.filter(pk=prediction_id).first()
     if prediction is None:
-        raise NOT_FOUND
-    return _created(prediction, query.top_k) | {
-        "state": prediction.state,
-        "suggested_label": prediction.suggested_label or None,
-        "reviewed_label": prediction.reviewed_label or None,
-        "picture_url": request.build_absolute_uri(
-            reverse("recognition:picture", args=[prediction.id])
-        ),
-        "url": request.build_absolute_uri(prediction.get_absolute_url()),
-        "created_at": prediction.created_at,
-    }
+        raise erasing.gone(prediction_id) or NOT_FOUND
+    return prediction
 
 
 @api.get(
@@ -170,44 +202,6 @@ def list_recognizers(request: HttpRequest) -> list[dict[str, Any]]:
         for recognizer in Recognizer.objects.prefetch_related(active)
         for version in [next(iter(recognizer.active_versions), None)]
     ]
-
-
-def _created(prediction: Prediction, top_k: int) -> dict[str, Any]:
-    return {
-        "id": prediction.id,
-        "recognizer": prediction.recognizer.slug,
-        "version": prediction.model_version.number,
-        "classes": [
-            {"label": label, "probability": probability}
-            for label, probability in prediction.top_classes(top_k)
-        ],
-        "answer": _answer(prediction),
-        "prediction_set": (
-            None
-            if prediction.set_size is None
-            else {"level": prediction.set_level, "labels": prediction.set_labels()}
-        ),
-        "novel": (
-            None
-            if prediction.novelty is None
-            else {
-                "score": prediction.novelty,
-                "threshold": prediction.novelty_threshold,
-                "is_novel": prediction.is_novel,
-            }
-        ),
-        "duration_ms": prediction.duration_ms,
-    }
-
-
-def _answer(prediction: Prediction) -> dict[str, str] | None:
-    if not prediction.answer:
-        return None
-    labels, n_classes = prediction.set_labels(), len(prediction.probabilities)
-    return {
-        "kind": prediction.answer,
-        "text": answer_text(prediction.answer, labels, n_classes),
-    }
 
 
 def _unknown_recognizer(slug: str) -> ApplicationError:

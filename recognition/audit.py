@@ -19,11 +19,11 @@ from django.db.models import (
     BooleanField,
     Case,
     Count,
-    Exists,
     F,
     IntegerField,
     OuterRef,
     Q,
+    Subquery,
     Value,
     When,
 )
@@ -150,15 +150,18 @@ def audited_share(version: ModelVersion, *, weeks: int = WEEKS) -> Share:
     )
     # Not a join, which could begin with all that the version ever said.
     later = Reprediction.objects.filter(prediction=OuterRef("pk"), model_version=version)
-    right_later = later.filter(
-        Q(label=OuterRef("reviewed_label"))
-        | Q(answer="none") & Q(Exact(OuterRef("reviewed_label"), NONE_OF_THESE))
+    said = later.annotate(
+        right=_truth(
+            Q(label=OuterRef("reviewed_label"))
+            | Q(answer="none") & Q(Exact(OuterRef("reviewed_label"), NONE_OF_THESE))
+        )
     )
-    counted = audited.order_by().aggregate(
-        n=Count("pk", filter=Q(model_version=version) | Q(Exists(later))),
-        right=Count("pk", filter=Q(_RIGHT, model_version=version) | Q(Exists(right_later))),
+    verdict = Case(
+        When(model_version=version, then=_truth(_RIGHT)), default=Subquery(said.values("right")[:1])
     )
-    return Share(counted["right"], counted["n"])
+    rows = audited.order_by().annotate(verdict=verdict).values_list("verdict")
+    counts = dict(rows.annotate(n=Count("*")))
+    return Share(counts.get(True, 0), counts.get(True, 0) + counts.get(False, 0))
 
 
 def is_below_test(version: ModelVersion, recent: Share) -> bool:
@@ -177,6 +180,12 @@ def week_starts(weeks: int, now: datetime) -> list[datetime]:
     today = now.astimezone(UTC).date()
     monday = datetime.combine(today - timedelta(days=today.weekday()), time(), UTC)
     return [monday - WEEK * (weeks - 1 - number) for number in range(weeks)]
+
+
+def _truth(condition: Q) -> Case:
+    return Case(
+        When(condition, then=Value(True)), default=Value(False), output_field=BooleanField()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +218,7 @@ def _tallies(
         audited.order_by()
         .annotate(
             week=Case(*newest_first, output_field=IntegerField()),
-            right=Case(
-                When(_RIGHT, then=Value(True)), default=Value(False), output_field=BooleanField()
-            ),
+            right=_truth(_RIGHT),
         )
         .values_list("week", "model_version_id", "reviewed_label", "right")
         .annotate(n=Count("*"))

@@ -12,7 +12,7 @@ from django.conf import settings
 from ml.dataset import Dataset, load_dataset
 from ml.errors import DatasetError
 from ml.named_sets import NAMED_SETS, cached_path, located
-from recognition.tasks import CHILD_ENVIRONMENT
+from recognition.training_child import CHILD_ENVIRONMENT
 
 
 def read_data_set(sources: Sequence[Path]) -> Dataset:

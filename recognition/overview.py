@@ -18,6 +18,7 @@ from recognition.models import Prediction, Recognizer, Review
 DAYS: Final = 28
 DAY: Final = timedelta(days=1)
 REVIEWERS_SHOWN: Final = 20
+REVIEWS_COUNTED: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +94,14 @@ def reviewers_this_week(
 ) -> list[tuple[str, int]]:
     """Return who reviewed how many of the recognizer's pictures since Monday, the busiest first.
 
-    Two SQL queries; the first reads this week's reviews alone, where a join could begin with
-    all predictions or with all reviews of a person.
+    Of the latest `REVIEWS_COUNTED`. Two SQL queries; the first walks back over this week's
+    reviews, where a join or a GROUP BY could begin with all that there ever were.
     """
     (monday,) = week_starts(1, now or timezone.now())
     own = Prediction.objects.filter(pk=OuterRef("prediction"), recognizer=recognizer)
     reviews = Review.objects.filter(Exists(own), created_at__gte=monday, is_retraction=False)
-    counts = dict(reviews.order_by().values_list("reviewer").annotate(n=Count("*")))
+    latest = reviews.order_by("-created_at", "-id").values_list("reviewer", flat=True)
+    counts = Counter(latest[:REVIEWS_COUNTED])
     users = get_user_model()._default_manager.filter(pk__in=counts)
     named = [(user.get_username(), counts[user.pk]) for user in users]
     return sorted(named, key=lambda one: (-one[1], one[0]))[:REVIEWERS_SHOWN]

@@ -8,6 +8,7 @@ from ninja import Field, Schema
 from pydantic import ConfigDict
 
 from recognition.forms import DEFAULT_TOP_K
+from recognition.models import MAX_LABEL_CHARS
 
 
 class ClassOut(Schema):
@@ -41,8 +42,8 @@ class NoveltyOut(Schema):
     is_novel: bool = Field(description="Whether it seems to show none of the classes.")
 
 
-class CreatedPredictionOut(Schema):
-    """A prediction as the upload answers it."""
+class AnsweredOut(Schema):
+    """What a version said of a picture."""
 
     id: UUID
     recognizer: str = Field(description="Slug of the recognizer.")
@@ -58,12 +59,55 @@ class CreatedPredictionOut(Schema):
     duration_ms: float = Field(description="Time taken to decode and classify.")
 
 
-class PredictionOut(CreatedPredictionOut):
+class CreatedPredictionOut(AnsweredOut):
+    """A prediction as the upload answers it."""
+
+    owner_url: str = Field(
+        description=(
+            "The uploader's own link to the prediction's page. Its `key` lets whoever holds it "
+            "suggest a label and delete the picture. Answered here only: keep it."
+        )
+    )
+
+
+class SuggestionOut(Schema):
+    """What the uploader says the picture shows."""
+
+    label: str | None = Field(description="Null: none of the classes.")
+    at: datetime
+
+
+class OpinionOut(Schema):
+    """One label that reviewers gave."""
+
+    label: str | None = Field(description="Null: none of the classes.")
+    reviewers: int = Field(ge=1, description="How many stand by it.")
+
+
+class VerdictOut(Schema):
+    """What the reviewers made of it."""
+
+    kind: Literal["confirmed", "corrected", "none", "disputed"] = Field(
+        description="Beside what the network predicted; `none`: it shows none of the classes."
+    )
+    label: str | None = Field(description="Null where it is none of the classes, or disputed.")
+    opinions: list[OpinionOut] = Field(description="The most shared first.")
+    text: str = Field(description="For people, in their language.")
+
+
+class PredictionOut(AnsweredOut):
     """A stored prediction."""
 
-    state: str = Field(description='"predicted", "suggested" or "reviewed".')
-    suggested_label: str | None
-    reviewed_label: str | None
+    state: Literal["predicted", "suggested", "reviewed", "agreed", "disputed"] = Field(
+        description=(
+            "How far people have come with it: reviewed by one, agreed by two or more, or "
+            "disputed between them."
+        )
+    )
+    suggestion: SuggestionOut | None = Field(description="Null until the uploader says something.")
+    verdict: VerdictOut | None = Field(description="Null until a reviewer has looked at it.")
+    suggested_label: str | None = Field(description="As `suggestion.label`.")
+    reviewed_label: str | None = Field(description="As `verdict.label`.")
     picture_url: str
     url: str = Field(description="The prediction's page.")
     created_at: datetime
@@ -78,6 +122,16 @@ class RecognizerOut(Schema):
     labels: list[str] = Field(description="Labels of the active version; empty without one.")
     version: int | None = Field(description="Number of the active model version.")
     url: str = Field(description="The recognizer's page.")
+
+
+class SuggestionIn(Schema):
+    """What the uploader says the picture shows."""
+
+    key: str = Field(max_length=200, description="The `key` of the upload's `owner_url`.")
+    label: str | None = Field(
+        max_length=MAX_LABEL_CHARS,
+        description="One of the model version's labels; null: none of the classes.",
+    )
 
 
 class ErrorDetail(Schema):

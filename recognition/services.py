@@ -1,8 +1,8 @@
-"""What crosses rows, disk and classifiers: uploads and deletions.
+"""What crosses rows, disk and classifiers: uploads.
 
 Views, the admin, the API and commands call these; the ones about model versions stand in
-`recognition.versions`, those about reviews in `recognition.reviewing`, and are offered here
-too.
+`recognition.versions`, those about reviews in `recognition.reviewing`, those about deletion in
+`recognition.erasing`, and are offered here too.
 """
 
 import errno
@@ -22,6 +22,7 @@ from ml.explanation import activation_map
 from ml.inference import Classification
 from ml.sketch import sketch
 from recognition import serving
+from recognition.erasing import delete_prediction, delete_predictions
 from recognition.errors import StorageFullError, database_refusal, image_refusal
 from recognition.models import Embedding, Prediction, Recognizer
 from recognition.reviewing import (
@@ -44,6 +45,7 @@ __all__ = [
     "activate_version",
     "classify_upload",
     "delete_prediction",
+    "delete_predictions",
     "read_metrics",
     "register_shipped",
     "register_version",
@@ -139,6 +141,8 @@ def _store(prediction: Prediction, copy_jpeg: bytes, embedding_sketch: bytes) ->
         with transaction.atomic():
             prediction.save(force_insert=True)
             Embedding.objects.create(prediction=prediction, sketch=embedding_sketch)
+            # Robust: whatever happens to the challenger, the upload is answered.
+            transaction.on_commit(lambda: _show_to_challenger(prediction), robust=True)
     except BaseException as error:
         path.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -146,6 +150,15 @@ def _store(prediction: Prediction, copy_jpeg: bytes, embedding_sketch: bytes) ->
         if isinstance(error, OperationalError):
             raise database_refusal(error) from error
         raise
+
+
+def _show_to_challenger(prediction: Prediction) -> None:
+    """Let a worker show the upload to the recognizer's challenger, if it has one."""
+    if not prediction.recognizer.versions.filter(is_challenger=True).exists():
+        return
+    from recognition import jobs  # which call what calls this module
+
+    jobs.predict_in_shadow.enqueue(str(prediction.pk))
 
 
 def _write_file(path: Path, data: bytes) -> None:
@@ -158,13 +171,3 @@ def _write_file(path: Path, data: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def delete_prediction(prediction: Prediction) -> None:
-    """Delete the row with its reviews, and its picture once that is certain."""
-    path = prediction.picture_path
-    with transaction.atomic():
-        prediction.delete()
-        # A file without a row is an orphan that `check_storage` names; a row without its
-        # file would be a broken page.
-        transaction.on_commit(lambda: path.unlink(missing_ok=True), robust=True)

@@ -90,12 +90,13 @@ def activate_version(
     *,
     kind: Activation.Kind = Activation.Kind.CHOSEN,
     person: AbstractBaseUser | None = None,
+    gate: Mapping[str, Any] | None = None,
 ) -> None:
     """Make `version` the one that serves; every process takes it within `SERVING_POLL_S`.
 
-    `note` says why, for people; `kind` and `person` go into the record of activations. The
-    artifact is loaded once here first: one that does not work is refused and the active
-    version stays.
+    `note` says why, for people; `kind` and `person` go into the record of activations, and
+    `gate`, if given, becomes the verdict kept beside the version. The artifact is loaded once
+    here first: one that does not work is refused and the active version stays.
 
     Raises:
         ArtifactError: the artifact is missing, altered or does not work.
@@ -111,6 +112,8 @@ def activate_version(
         version.is_challenger = version.is_proposed = False
         version.activated_at = timezone.now()
         version.activation_note = note
+        if gate is not None:
+            version.gate = dict(gate)
         version.save(
             update_fields=[
                 "is_active",
@@ -118,6 +121,7 @@ def activate_version(
                 "is_proposed",
                 "activated_at",
                 "activation_note",
+                *(["gate"] if gate is not None else []),
             ]
         )
         Activation.objects.create(

@@ -12,12 +12,13 @@ from django.db.models import Prefetch
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_POST
 
 from ml.explanation import overlay_png
-from recognition import services
+from recognition import erasing, ownership, services
 from recognition.errors import (
     ApplicationError,
     BadRequestError,
@@ -28,7 +29,14 @@ from recognition.errors import (
 from recognition.forms import DEFAULT_TOP_K, read_top_k
 from recognition.leaderboards import has_leaderboard
 from recognition.limits import read_upload
-from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.models import (
+    ErasureReceipt,
+    ModelVersion,
+    Prediction,
+    Recognizer,
+    Reprediction,
+)
+from recognition.verdicts import verdict_of
 from recognition.visitors import ensure_visitor_id, visitor_id_of
 
 PICTURES_A_PAGE: Final = 24
@@ -139,9 +147,12 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     Template: `recognition/prediction.html`.
     Context: `prediction`, `recognizer`, `version`, `classes` (the `?top_k=` most probable,
     as label and probability), `n_classes`, `default_top_k`, `other_labels` to correct to,
-    `is_tiny`, `is_own`, `page_url`, `can_upload`, `upload_limits`.
+    `later` (what the version says that was asked last, or None), `is_tiny`, `is_own`,
+    `owner_url` and `owner_key` (empty for anybody but the uploader), `verdict` of the reviewers
+    (or None), `page_url`, `can_upload`, `upload_limits`.
     """
     shown = _prediction_or_404(prediction_id)
+    is_own = ownership.owns(request, shown)
     labels = shown.model_version.labels
     context = {
         "prediction": shown,
@@ -151,8 +162,12 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
         "n_classes": len(labels),
         "default_top_k": DEFAULT_TOP_K,
         "other_labels": [label for label in labels if label != shown.label],
+        "later": shown.later_answer(),
         "is_tiny": max(shown.width_px, shown.height_px) < TINY_PX,
-        "is_own": _is_own(request, shown),
+        "is_own": is_own,
+        "owner_key": ownership.key_of(request),
+        "owner_url": (request.build_absolute_uri(ownership.owner_path(shown.pk)) if is_own else ""),
+        "verdict": verdict_of(shown),
         "can_upload": shown.recognizer.active_version() is not None,
         "upload_limits": _upload_limits(),
         "page_url": request.build_absolute_uri(shown.get_absolute_url()),
@@ -162,12 +177,17 @@ def prediction(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
 
 def _prediction_or_404(prediction_id: uuid.UUID) -> Prediction:
     rows = Prediction.objects.select_related("recognizer", "model_version")
-    return get_object_or_404(rows, pk=prediction_id)
+    found = rows.filter(pk=prediction_id).first()
+    if found is None:
+        raise erasing.gone(prediction_id) or Http404
+    return found
 
 
-def _is_own(request: HttpRequest, shown: Prediction) -> bool:
-    visitor_id = visitor_id_of(request)
-    return visitor_id is not None and visitor_id == shown.visitor_id
+def _own_or_refused(request: HttpRequest, prediction_id: uuid.UUID) -> Prediction:
+    shown = _prediction_or_404(prediction_id)
+    if not ownership.owns(request, shown):
+        raise ownership.not_uploader()
+    return shown
 
 
 @require_http_methods(["GET", "HEAD"])
@@ -216,9 +236,11 @@ def _as_inert_picture(response: PictureResponse) -> PictureResponse:
 def suggestion(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     """Keep the posted `label` as what the uploader says the picture shows, or none of them.
 
+    Only who uploaded the picture may: by the browser's cookie or the posted `key`.
+
     Models: `Prediction`.
     """
-    shown = _prediction_or_404(prediction_id)
+    shown = _own_or_refused(request, prediction_id)
     label = request.POST.get("label", "")
     if not label and "none" not in request.POST:
         raise BadRequestError(_("Received no label: choose one."), code="unknown_label")
@@ -226,21 +248,30 @@ def suggestion(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
         services.suggest_label(shown, label)
     except ValidationError as error:
         raise BadRequestError(" ".join(error.messages), code="unknown_label") from None
-    return SeeOther(shown.get_absolute_url())
+    with_key = bool(ownership.key_of(request))
+    return SeeOther(ownership.owner_path(shown.pk) if with_key else shown.get_absolute_url())
 
 
 @require_POST
 def deletion(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
-    """Delete a prediction and its picture, if this browser uploaded it; else there is none.
+    """Delete a prediction and its picture, on the word of who uploaded it.
 
     Models: `Prediction`.
     """
-    shown = _prediction_or_404(prediction_id)
-    if not _is_own(request, shown):
-        raise Http404
-    services.delete_prediction(shown)
-    messages.success(request, _("The picture and its prediction are deleted."))
-    return SeeOther(reverse("recognition:history"))
+    shown = _own_or_refused(request, prediction_id)
+    services.delete_prediction(shown, cause=ErasureReceipt.Cause.VISITOR)
+    messages.success(
+        request,
+        format_html(
+            '{} <a href="{}">{}</a>',
+            _("The picture and its prediction are deleted."),
+            shown.get_absolute_url(),
+            _("Receipt"),
+        ),
+    )
+    response = SeeOther(reverse("recognition:history"))
+    response["Clear-Site-Data"] = '"cache"'  # where this browser keeps the picture, too
+    return response
 
 
 @only_for_this_browser
@@ -250,10 +281,21 @@ def history(request: HttpRequest) -> HttpResponse:
 
     Models: `Prediction` with its `Recognizer`.
     Template: `recognition/history.html`.
-    Context: `page`, one page of predictions; a page number out of range means the last.
+    Context: `page`, one page of predictions, each with the list `later_answers` (the last one
+    first); a page number out of range means the last.
     """
     visitor_id = visitor_id_of(request)
     own = Prediction.objects.of_visitor(visitor_id) if visitor_id else Prediction.objects.none()
-    rows = own.select_related("recognizer", "model_version").defer("activation_map")
+    later = Reprediction.objects.filter(is_shadow=False).select_related("model_version")
+    # Not joined: SQLite would begin with the recognizers and sort all pictures of the visitor.
+    rows = own.prefetch_related(
+        "recognizer",
+        "model_version",
+        Prefetch(
+            "repredictions",
+            later.defer("probabilities").order_by("-created_at", "-id"),
+            to_attr="later_answers",
+        ),
+    ).defer("activation_map")
     page = Paginator(rows, PICTURES_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "recognition/history.html", {"page": page})

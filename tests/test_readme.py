@@ -214,6 +214,8 @@ def test_readme_from_first_run_to_backup(copy: Copy) -> None:
     assert (copy.project / "lacewing-backup.tar.gz").stat().st_size > 0
     (check_storage,) = commands_with(" check_storage")
     copy.run(check_storage)
+    (expired,) = commands_with(" delete_expired ")
+    copy.run(expired)
     (check_settings,) = commands_with("check --deploy")
     copy.run(check_settings)
 

@@ -18,7 +18,6 @@ from recognition.answers import readable
 from recognition.audit import (
     ClassAccuracy,
     VersionAccuracy,
-    audited_share,
     field_accuracy,
 )
 from recognition.models import ModelVersion, Prediction, Recognizer
@@ -66,7 +65,6 @@ class DashboardPages(ModelAdminBase):
         versions = list(recognizer.versions.order_by("-number"))
         chosen = _chosen_version(request, versions)
         active = next((version for version in versions if version.is_active), None)
-        challenger = next((version for version in versions if version.is_challenger), None)
         field = field_accuracy(recognizer, version=chosen)
         activations = recognizer.activations.select_related("version").order_by("activated_at")
         used = usage(recognizer)
@@ -82,8 +80,6 @@ class DashboardPages(ModelAdminBase):
             "versions": versions,
             "chosen": chosen,
             "active": active,
-            "challenger": challenger,
-            "challenger_share": _share(audited_share(challenger)) if challenger else None,
             "field": field,
             "total": _share(field.total),
             "recent": _share(field.change.recent),

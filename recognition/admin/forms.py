@@ -72,6 +72,17 @@ class ActivationForm(forms.Form):
     )
 
 
+class ForceForm(ActivationForm):
+    """Why a version serves although the gate found it worse: nobody passes without a reason."""
+
+    note = forms.CharField(
+        label=_("Why it is to serve all the same"),
+        max_length=1000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        error_messages={"required": _("The gate found it worse: say why it is to serve.")},
+    )
+
+
 def known_labels(recognizer: Recognizer, versions: "QuerySet[ModelVersion]") -> list[str]:
     """Return the labels of the versions and those reviewers added, sorted. Two SQL queries."""
     labels = {label for known in versions.values_list("labels", flat=True) for label in known}

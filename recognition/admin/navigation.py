@@ -43,6 +43,12 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 url_name="admin:recognition_review_changelist",
                 permission="recognition.view_review",
             ),
+            Entry(
+                title=_("erasure receipts"),
+                icon="delete_forever",
+                url_name="admin:recognition_erasurereceipt_changelist",
+                permission="recognition.view_erasurereceipt",
+            ),
         ),
     ),
     (
@@ -59,6 +65,18 @@ GROUPS: Sequence[tuple[str | Promise, Sequence[Entry]]] = (
                 icon="deployed_code_history",
                 url_name="admin:recognition_modelversion_changelist",
                 permission="recognition.view_modelversion",
+            ),
+            Entry(
+                title=_("training runs"),
+                icon="model_training",
+                url_name="admin:recognition_trainingrun_changelist",
+                permission="recognition.view_trainingrun",
+            ),
+            Entry(
+                title=_("activations"),
+                icon="history",
+                url_name="admin:recognition_activation_changelist",
+                permission="recognition.view_activation",
             ),
         ),
     ),

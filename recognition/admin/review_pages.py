@@ -18,11 +18,12 @@ from django.utils.translation import gettext as _
 from recognition import hands
 from recognition.admin.base import ReadOnlyAdmin, signed_in
 from recognition.admin.cards import make_card, progress
+from recognition.answers import label_or_none
 from recognition.labels import known_label, pickable_labels, refuse_lookalike
 from recognition.models import Prediction, Recognizer
 from recognition.queues import QUEUES, Queue, waiting
 from recognition.reviewing import NONE_OF_THESE, clean_label
-from recognition.templatetags.presentation import capped, label_or_none
+from recognition.templatetags.presentation import capped
 
 FRAGMENT_HEADER: Final = "X-Lacewing-Card"  # the page's script asks for the card alone
 

@@ -4,20 +4,24 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ml.errors import LacewingError
-from recognition import services
+from recognition import gating, repredicting, services
 from recognition.admin import formats
-from recognition.admin.base import ReadOnlyAdmin, admin_link, signed_in
+from recognition.admin.base import admin_link, signed_in
 from recognition.admin.folders import FIGURES, read_folder, read_page
-from recognition.admin.forms import ActivationForm
+from recognition.admin.forms import ActivationForm, ForceForm
+from recognition.admin.version_pages import back_to
+from recognition.admin.versions_challenger import ChallengerPages
+from recognition.admin.versions_files import FilePages, downloads_of
+from recognition.admin.versions_gate import GatePages
+from recognition.admin.versions_overview import OverviewPages, state_of
 from recognition.leaderboards import read_leaderboard
 from recognition.models import ModelVersion
 
@@ -25,13 +29,13 @@ PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; san
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin):
+class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
     """The versions of every recognizer, one page each to compare and activate."""
 
     list_display = (
         "recognizer",
         "number_column",
-        "is_active",
+        "state",
         "architecture",
         "accuracy",
         "calibration_error",
@@ -40,28 +44,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     )
     list_display_links = ("recognizer", "number_column")
     sortable_by = ()
-    list_filter = ("recognizer", "is_active", "architecture")
+    list_filter = ("recognizer", "is_active", "is_proposed", "is_challenger", "architecture")
     list_select_related = ("recognizer",)
     list_per_page = 50
     actions = None
     change_form_template = "admin/recognition/modelversion/change_form.html"
     fields = (
         ("recognizer_link", "architecture"),
-        ("is_active", "activated_at", "created_at"),
+        ("is_active", "is_challenger", "is_proposed"),
+        ("activated_at", "created_at"),
         "activation_note",
         ("is_shipped", "directory"),
         "metadata_sha256",
     )
     readonly_fields = ("recognizer_link",)
-
-    def get_queryset(self, request: HttpRequest) -> "QuerySet[ModelVersion]":
-        """Fetch the recognizers along."""
-        rows: QuerySet[ModelVersion] = super().get_queryset(request)
-        return rows.select_related("recognizer")
-
-    def has_activate_permission(self, request: HttpRequest) -> bool:
-        """Allow choosing what serves to those who hold the right."""
-        return request.user.has_perm("recognition.activate_modelversion")
 
     # Columns
 
@@ -69,6 +65,19 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     def number_column(self, version: ModelVersion) -> str:
         """Return the number, as "v3"."""
         return f"v{version.number}"
+
+    @admin.display(description=_("state"))
+    def state(self, version: ModelVersion) -> SafeString:
+        """Return what it does; a proposal leads to where it is decided on."""
+        text, tone = state_of(version)
+        if version.is_proposed:
+            url = reverse("admin:recognition_modelversion_gate", args=[version.pk])
+            text = format_html('<a href="{}">{}</a>', url, _("proposed: decide"))
+        return format_html(
+            '<span class="lacewing-badge{}">{}</span>',
+            f" lacewing-badge--{tone}" * bool(tone),
+            text,
+        )
 
     @admin.display(description=_("recognizer"))
     def recognizer_link(self, version: ModelVersion) -> SafeString:
@@ -130,14 +139,18 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Add what was measured and what the folder holds."""
         version: ModelVersion = context["original"]
+        run = version.reprediction_runs.first()
         context |= {
             "columns": [version],
             "metric_rows": formats.metric_rows([version]),
             "class_rows": formats.class_rows(version.metrics),
             "folder": read_folder(version),
+            "downloads": downloads_of(version),
             "leaderboard_url": _leaderboard_url(version),
             "earlier": services.rollback_target(version) if version.is_active else None,
             "may_activate": self.has_activate_permission(request),
+            "run": run,
+            "run_is_stalled": run is not None and repredicting.is_stalled(run),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -181,44 +194,38 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
     def activate_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
         """Ask, then let this version serve."""
-        version = self._version_to_switch(request, version_id)
+        version = self.version_to_switch(request, version_id)
         if version.is_active:
             messages.info(request, _("%(version)s serves already.") % {"version": version})
-            return _back_to(version)
-        form = ActivationForm(request.POST if request.method == "POST" else None)
+            return back_to(version)
+        kind = ForceForm if gating.needs_force(version) else ActivationForm
+        form = kind(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             return self._confirm(request, version, version.recognizer.active_version(), form)
         try:
-            services.activate_version(
-                version, note=form.cleaned_data["note"], person=signed_in(request)
-            )
+            gating.activate_by_person(version, signed_in(request), form.cleaned_data["note"])
         except LacewingError as error:
             messages.error(request, error.message)
         else:
             self._tell(request, version)
-        return _back_to(version)
+        return back_to(version)
 
     def rollback_view(self, request: HttpRequest, version_id: int) -> HttpResponse:
         """Ask, then let the version that served before this one serve again."""
-        version = self._version_to_switch(request, version_id)
+        version = self.version_to_switch(request, version_id)
         earlier = services.rollback_target(version)
         if not version.is_active or earlier is None:
             messages.error(request, _("Nothing to roll back to: no earlier version served."))
-            return _back_to(version)
+            return back_to(version)
         if request.method != "POST":
             return self._confirm(request, earlier, version, None)
         try:
             serving = services.rollback(version.recognizer, signed_in(request))
         except LacewingError as error:
             messages.error(request, error.message)
-            return _back_to(version)
+            return back_to(version)
         self._tell(request, serving)
-        return _back_to(serving)
-
-    def _version_to_switch(self, request: HttpRequest, version_id: int) -> ModelVersion:
-        if not self.has_activate_permission(request):
-            raise PermissionDenied
-        return get_object_or_404(self.get_queryset(request), pk=version_id)
+        return back_to(serving)
 
     def _tell(self, request: HttpRequest, version: ModelVersion) -> None:
         self.log_change(request, version, "Activated.")
@@ -236,19 +243,16 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         form: ActivationForm | None,
     ) -> HttpResponse:
         columns = [version for version in (incumbent, candidate) if version is not None]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Activate %(version)s") % {"version": candidate},
-            "opts": self.opts,
-            "media": self.media,
-            "form": form,
-            "candidate": candidate,
-            "incumbent": incumbent,
-            "columns": columns,
-            "metric_rows": formats.metric_rows(columns),
-        }
-        return TemplateResponse(
-            request, "admin/recognition/modelversion/confirm_activation.html", context
+        return self.render(
+            request,
+            "confirm_activation",
+            _("Activate %(version)s") % {"version": candidate},
+            form=form,
+            candidate=candidate,
+            incumbent=incumbent,
+            columns=columns,
+            metric_rows=formats.metric_rows(columns),
+            decided=gating.Decision.of(candidate) if isinstance(form, ForceForm) else None,
         )
 
 
@@ -257,7 +261,3 @@ def _leaderboard_url(version: ModelVersion) -> str | None:
         return None
     url = reverse("recognition:leaderboard", args=[version.recognizer.slug])
     return f"{url}?version={version.number}"
-
-
-def _back_to(version: ModelVersion) -> HttpResponseRedirect:
-    return HttpResponseRedirect(reverse("admin:recognition_modelversion_change", args=[version.pk]))

@@ -16,8 +16,13 @@ RIGHTS = {
 }
 
 
-def create_group(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Create the group with its rights.
+def give_rights(
+    apps: StateApps,
+    schema_editor: BaseDatabaseSchemaEditor,
+    name: str,
+    rights: dict[str, dict[str, str]],
+) -> None:
+    """Create a group with its rights: for each table, codenames and their names.
 
     Django writes permission rows only after the last migration, so a fresh database does
     not hold them yet: they are made here, and Django later finds them.
@@ -25,14 +30,19 @@ def create_group(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> No
     using = schema_editor.connection.alias
     content_types = apps.get_model("contenttypes", "ContentType").objects.using(using)
     permissions = apps.get_model("auth", "Permission").objects.using(using)
-    group, _created = apps.get_model("auth", "Group").objects.using(using).get_or_create(name=GROUP)
-    for table, rights in RIGHTS.items():
+    group, _created = apps.get_model("auth", "Group").objects.using(using).get_or_create(name=name)
+    for table, codenames in rights.items():
         content_type, _created = content_types.get_or_create(app_label="recognition", model=table)
-        for codename, name in rights.items():
+        for codename, title in codenames.items():
             permission, _created = permissions.get_or_create(
-                content_type=content_type, codename=codename, defaults={"name": name}
+                content_type=content_type, codename=codename, defaults={"name": title}
             )
             group.permissions.add(permission)
+
+
+def create_group(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Create the group of the reviewers."""
+    give_rights(apps, schema_editor, GROUP, RIGHTS)
 
 
 class Migration(migrations.Migration):

@@ -20,9 +20,11 @@ from recognition.models.recognizers import (
     ModelVersion,
     Recognizer,
 )
+from recognition.models.repredictions import RepredictionRun
 from recognition.models.reviews import Review, ReviewLease, ReviewSkip
 from recognition.models.training import (
     LOG_TAIL_CHARS,
+    REVIEWED_NAME,
     ErasureReceipt,
     SnapshotItem,
     TrainingRun,
@@ -34,6 +36,7 @@ __all__ = [
     "MAX_LABEL_CHARS",
     "PROBABILITY_SUM_TOLERANCE",
     "RESERVED_SLUGS",
+    "REVIEWED_NAME",
     "SETTLED_STATES",
     "Activation",
     "Embedding",
@@ -43,6 +46,7 @@ __all__ = [
     "PredictionQuerySet",
     "Recognizer",
     "Reprediction",
+    "RepredictionRun",
     "Review",
     "ReviewLease",
     "ReviewSkip",

@@ -12,6 +12,7 @@ from recognition.models.predictions import MAX_LABEL_CHARS
 from recognition.models.recognizers import ModelVersion, Recognizer
 
 LOG_TAIL_CHARS = 20_000
+REVIEWED_NAME = "prediction "  # and the id: how trainings call a reviewed picture
 
 
 class TrainingRun(models.Model):

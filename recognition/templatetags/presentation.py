@@ -4,7 +4,7 @@ from django import template
 from django.utils import formats
 from django.utils.translation import gettext
 
-from recognition.answers import answer_meaning, answer_text, readable
+from recognition.answers import answer_meaning, answer_text, label_or_none, readable
 from recognition.models import Prediction
 from recognition.queues import COUNTED
 
@@ -14,6 +14,7 @@ _SMALLEST_SHOWN = 0.001
 
 
 register.filter(readable)
+register.filter(label_or_none)
 
 
 @register.filter
@@ -74,9 +75,3 @@ def capped(count: int, limit: int = COUNTED) -> str:
     """Return a count, or "1,000+" where it was counted no further."""
     shown = formats.number_format(min(count, limit), force_grouping=True)
     return f"{shown}+" if count > limit else shown
-
-
-@register.filter
-def label_or_none(label: str) -> str:
-    """Return a label that a review carries, as people read it; empty means none of the classes."""
-    return readable(label) if label else gettext("none of the classes")

@@ -4,6 +4,7 @@ Two recognizers that need no training: one of colours, and one whose every text 
 page that shows it. An administrator looks at them too.
 """
 
+import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,43 @@ def main() -> None:
             artifact = write_color_artifact(Path(directory) / "made", labels=labels, name=name)
             version = services.register_version(recognizer, artifact, metrics=METRICS)
         services.activate_version(version, note=name)
+    _add_candidates()
+
+
+def _add_candidates() -> None:
+    """Give each recognizer a version that the gate found worse, with pictures that flipped."""
+    from ml.flips import FLIPS_NAME
+    from recognition import challengers, gating, services
+    from recognition.models import Recognizer
+    from tests.recognition.conftest import write_color_artifact
+    from tests.recognition.flips import many_flips
+
+    for recognizer in Recognizer.objects.order_by("id"):
+        incumbent = recognizer.versions.get()
+        first, _second, third = incumbent.labels
+        change = {"support": 9, "old_recall": 0.9, "new_recall": 0.25, "gained": 0, "lost": 18}
+        comparison = {
+            "verdict": "worse",
+            "reasons": [f"{first}: 18 newly wrong."],
+            "n": 30,
+            "p": 0.001,
+            "old_accuracy": 0.9,
+            "new_accuracy": 0.5,
+            "gained": [{}],
+            "lost": [{}] * 18,
+            "per_class": [{"label": first, **change, "p": 0.001, "worse": True}],
+        }
+        files = {
+            "report.json": json.dumps({"comparison": comparison}).encode(),
+            FLIPS_NAME: many_flips(first, third).to_bytes(),
+        }
+        with TemporaryDirectory() as directory:
+            artifact = write_color_artifact(
+                Path(directory) / "made", labels=incumbent.labels, name=recognizer.name, files=files
+            )
+            version = services.register_version(recognizer, artifact, metrics=METRICS)
+        gating.decide(version, comparison, incumbent=incumbent)
+        challengers.set_challenger(version)
 
 
 def add_cards(slug: str) -> None:

@@ -19,8 +19,23 @@ PAGES = (
     "recognition/recognizer/add/",
     "recognition/recognizer/1/change/",
     "recognition/recognizer/1/history/",
+    "recognition/recognizer/1/retrain/",
+    "recognition/trainingrun/",
     "recognition/modelversion/",
     "recognition/modelversion/1/change/",
+    "recognition/modelversion/3/change/",
+    "recognition/modelversion/3/gate/",
+    "recognition/modelversion/4/gate/",
+    "recognition/modelversion/3/activate/",
+    "recognition/modelversion/3/snapshot/",
+    "recognition/modelversion/compare/1/3/",
+    "recognition/modelversion/of/1/",
+    "recognition/modelversion/of/2/",
+    "recognition/modelversion/of/1/challenger/",
+    "recognition/modelversion/of/2/challenger/",
+    "recognition/activation/",
+    "recognition/erasurereceipt/",
+    "recognition/activation/of/1/",
     "auth/user/",
     "auth/user/add/",
     "auth/user/1/change/",
@@ -67,6 +82,25 @@ def test_every_page_fits_and_the_console_stays_empty(
         assert page.evaluate("document.documentElement.scrollWidth") <= width_px, address
         assert ("dark" in (page.get_attribute("html", "class") or "")) == (scheme == "dark")
     assert complaints == []
+
+
+def test_a_person_forces_a_version_with_the_keyboard_alone(page: Page) -> None:
+    sign_in(page)
+    page.goto("/admin/recognition/modelversion/4/gate/")
+    overlay = page.locator(".lacewing-activation").first
+    expect(overlay).to_be_visible()
+    page.get_by_label("Show where they looked").press("Space")
+    expect(overlay).to_be_hidden()
+    page.get_by_role("link", name="Force it, with a reason…").press("Enter")
+    page.get_by_label("Why it is to serve all the same").fill("A fair.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is active; every server process")).to_be_visible()
+    page.goto("/admin/recognition/activation/of/2/")
+    expect(page.get_by_role("row", name="forced past the gate")).to_contain_text("A fair.")
+    page.get_by_label("Moment (UTC)").fill("2020-05-03T14:00")
+    page.get_by_role("button", name="Ask").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("no version served yet")
 
 
 def test_the_selected_are_given_a_label(page: Page, colors: dict[str, Path]) -> None:

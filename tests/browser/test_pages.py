@@ -88,7 +88,7 @@ def test_a_refused_upload_without_scripts_keeps_the_form(
 def test_the_link_is_copied(page: Page, colors: dict[str, Path]) -> None:
     address = upload(page, colors["red"])
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy").click()
+    page.locator("[data-copy=share-link]").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == address
 

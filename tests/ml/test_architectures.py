@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml.architecture_names import ARCHITECTURE_NAMES
 from ml.architectures import ARCHITECTURES, NetworkOptions, build_network
 from ml.artifact import NETWORK_NAME, ArtifactMetadata, write_artifact
 from ml.calibration import softmax
@@ -219,3 +220,7 @@ def test_keras_file_holds_the_whole_network(trained: Trained, tmp_path: Path) ->
     np.testing.assert_allclose(
         restored(pictures, training=False), trained.network(pictures, training=False), atol=1e-5
     )
+
+
+def test_the_names_that_are_listed_without_tensorflow_are_those_of_the_architectures() -> None:
+    assert sorted(ARCHITECTURE_NAMES) == sorted(ARCHITECTURES)

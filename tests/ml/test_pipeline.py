@@ -1,6 +1,7 @@
 """Decode once, shuffle and augment repeatably, weigh rare classes up."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from ml.augmentation import NO_AUGMENTATION, PHOTOS, Augmentation
 from ml.dataset import load_dataset, read_pixels
-from ml.errors import ImageError
+from ml.errors import ImageError, TrainingError
+from ml.picture_caches import caches_with, drop_cache, write_names
 from ml.pipeline import (
     KEPT_CACHES,
     cache_pictures,
@@ -48,13 +50,18 @@ def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(again.pictures) == len(dataset.examples)
 
 
-def test_a_picture_that_vanishes_leaves_no_half_cache(tmp_path: Path) -> None:
+def test_a_picture_that_changes_or_vanishes_leaves_no_half_cache(tmp_path: Path) -> None:
     dataset = load_dataset(
         [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
     )
     dataset.examples[3].path.write_bytes(b"no picture any more")
     with pytest.raises(ImageError):
         cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+    assert list((tmp_path / "cache").iterdir()) == []
+    dataset.examples[3].path.unlink()
+    with pytest.raises(TrainingError, match="goes on without that one") as refusal:
+        cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
+    assert refusal.value.code == "data_changed"
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -67,9 +74,36 @@ def test_old_caches_make_room_for_new_ones(tmp_path: Path) -> None:
     for age in range(KEPT_CACHES + 2):
         old = cache_dir / f"pictures-{age}.npy"
         old.write_bytes(b"")
+        write_names(old, ["a picture"])
         os.utime(old, (age, age))
     cache_pictures(dataset, PREPROCESSING, cache_dir=cache_dir, progress=False)
-    assert len(list(cache_dir.iterdir())) == KEPT_CACHES
+    assert len(list(cache_dir.glob("*.npy"))) == KEPT_CACHES
+    assert len(list(cache_dir.glob("*.names"))) == KEPT_CACHES
+
+
+def test_a_cache_says_which_pictures_it_holds(tmp_path: Path) -> None:
+    dataset = load_dataset(
+        [write_folder(tmp_path / "colors", 5)], unpack_dir=tmp_path / "unpacked", progress=False
+    )
+    cache_dir = tmp_path / "cache"
+    cache = cache_pictures(dataset, PREPROCESSING, cache_dir=cache_dir, progress=False)
+    some = replace(dataset, examples=dataset.examples[:4])
+    cache_pictures(some, PREPROCESSING, cache_dir=cache_dir, progress=False)
+    first, last = dataset.examples[0], dataset.examples[-1]
+    assert len(caches_with(cache_dir, [first.name])) == 2
+    assert caches_with(cache_dir, ["nobody", "colors"]) == []
+    (only,) = caches_with(cache_dir, [last.name, "nobody"])
+
+    drop_cache(only)
+    assert caches_with(cache_dir, [last.name]) == []
+    assert len(list(cache_dir.iterdir())) == 2, "the other and its names"
+    assert cache.picture(last).shape == (24, 24, 3), "who has it open goes on reading"
+
+
+def test_a_cache_that_does_not_say_may_hold_any_picture(tmp_path: Path) -> None:
+    (tmp_path / "pictures-old.npy").write_bytes(b"")
+    assert caches_with(tmp_path, ["a picture"]) == [tmp_path / "pictures-old.npy"]
+    assert caches_with(tmp_path / "nowhere", ["a picture"]) == []
 
 
 def test_rare_classes_weigh_more_and_the_mean_is_one() -> None:

@@ -17,11 +17,16 @@ from recognition.models import ModelVersion, Recognizer
 LISTS = (
     "recognition_prediction",
     "recognition_review",
+    "recognition_erasurereceipt",
     "recognition_recognizer",
     "recognition_modelversion",
+    "recognition_trainingrun",
+    "recognition_activation",
     "auth_user",
     "auth_group",
 )
+
+READ_BY_REVIEWERS = ("prediction", "review", "recognizer", "modelversion")
 
 
 def directives(response: HttpResponse) -> dict[str, set[str]]:
@@ -84,7 +89,8 @@ def test_pages_bring_no_inline_script_or_sheet_and_nothing_from_elsewhere(
 def test_the_sidebar_links_every_list(admin_client: Client) -> None:
     links = sidebar_of(admin_client.get(reverse("admin:index")))
 
-    assert list(links) == [reverse(f"admin:{name}_changelist") for name in LISTS]
+    queues = reverse("admin:recognition_prediction_queues")
+    assert list(links) == [queues, *(reverse(f"admin:{name}_changelist") for name in LISTS)]
     assert not any(links.values())
 
 
@@ -105,7 +111,9 @@ def test_reviewers_see_no_link_that_would_be_refused(client: Client) -> None:
 
     links = sidebar_of(client.get(reverse("admin:index")))
 
-    assert list(links) == [reverse(f"admin:{name}_changelist") for name in LISTS[:4]]
+    lists = [name for name in LISTS if name.removeprefix("recognition_") in READ_BY_REVIEWERS]
+    queues = reverse("admin:recognition_prediction_queues")
+    assert list(links) == [queues, *(reverse(f"admin:{name}_changelist") for name in lists)]
     assert all(client.get(link).status_code == 200 for link in links)
 
 
@@ -196,3 +204,18 @@ def test_the_language_switch_leads_to_no_other_site(admin_client: Client) -> Non
         reverse("set_language"), {"language": "de", "next": "https://example.org/"}
     )
     assert response["Location"] == "/"
+
+
+@pytest.mark.django_db
+def test_trainers_reach_everything_that_the_loop_needs(client: Client) -> None:
+    user = User.objects.create_user("tom", is_staff=True)
+    user.groups.add(Group.objects.get(name="trainers"))
+    client.force_login(user)
+
+    links = sidebar_of(client.get(reverse("admin:index")))
+
+    needed = (*READ_BY_REVIEWERS, "trainingrun", "activation")
+    lists = {reverse(f"admin:recognition_{name}_changelist") for name in needed}
+    assert lists | {reverse("admin:recognition_prediction_queues")} == set(links)
+    assert all(client.get(link).status_code == 200 for link in links)
+    assert not user.has_perm("recognition.delete_prediction")

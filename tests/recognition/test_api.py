@@ -1,7 +1,7 @@
 import tomllib
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,6 +13,7 @@ from recognition.models import Prediction, Recognizer
 from tests.recognition.pictures import make_picture
 
 URL = "/api/v1/recognizers/colors/predictions"
+NOBODYS_ID = "00000000-0000-4000-8000-000000000000"
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +44,7 @@ def test_upload_is_answered_with_its_classes(
     row = Prediction.objects.get()
     assert set(body) == {
         "id", "recognizer", "version", "classes", "answer", "prediction_set", "novel",
-        "duration_ms",
+        "duration_ms", "owner_url",
     }  # fmt: skip
     assert UUID(body["id"]) == row.id
     assert (body["recognizer"], body["version"]) == ("colors", 1)
@@ -162,7 +163,7 @@ def test_prediction_is_read_with_its_review(
     )
 
 
-@pytest.mark.parametrize("identifier", [str(uuid4()), "1", "not-a-uuid"])
+@pytest.mark.parametrize("identifier", [NOBODYS_ID, "1", "not-a-uuid"])
 def test_unknown_prediction_is_not_found(client: Client, identifier: str) -> None:
     assert_error(client.get(f"/api/v1/predictions/{identifier}"), 404, "not_found")
 
@@ -203,7 +204,7 @@ def test_list_of_recognizers_needs_the_same_queries_for_many(
     [
         ("get", URL, "POST"),
         ("delete", "/api/v1/recognizers", "GET"),
-        ("post", f"/api/v1/predictions/{uuid4()}", "GET"),
+        ("post", f"/api/v1/predictions/{NOBODYS_ID}", "GET"),
     ],
 )
 def test_other_methods_are_refused_with_those_that_work(

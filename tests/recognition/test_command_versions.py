@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from recognition import gating
 from recognition.models import ModelVersion, Recognizer
+from tests.recognition.test_gating import comparison
 
 AddVersion = Callable[..., ModelVersion]
 
@@ -84,6 +86,21 @@ def test_an_unknown_version_is_answered_with_those_that_exist(
     with pytest.raises(CommandError, match=r"These exist: v1, v2\."):
         run("activate", "colors", number)
     assert active_numbers(recognizer) == [2]
+
+
+def test_a_version_that_the_gate_found_worse_takes_a_note(
+    recognizer: Recognizer, add_version: AddVersion
+) -> None:
+    incumbent, worse = add_version(), add_version(activate=False)
+    gating.decide(worse, comparison("worse"), incumbent=incumbent)
+
+    with pytest.raises(CommandError, match="Received no reason"):
+        run("activate", "colors", "2")
+    assert recognizer.active_version() == incumbent
+
+    run("activate", "colors", "2", "--note", "A fair.")
+    record = worse.activations.get()
+    assert (record.kind, record.person, record.reason) == ("forced", None, "A fair.")
 
 
 @pytest.mark.django_db

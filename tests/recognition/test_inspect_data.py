@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from ml.named_sets import cached_path
-from recognition import data_sets, tasks
+from recognition import data_sets, training_requests
 from recognition.models import ModelVersion, Recognizer
 from tests.ml.training_pictures import colored_pictures, write_folder
 
@@ -94,8 +94,10 @@ def test_a_training_is_told_names_as_they_are_and_paths_absolute(
 ) -> None:
     settings.DATASETS_URL = "http://files.school.example"
     monkeypatch.chdir(tmp_path)
-    request = tasks.RetrainRequest(slug="x", sources=(Path("mnist"), Path("colors")), options={})
-    spec = tasks._new_spec(Recognizer(slug="x", name="X"), request, tmp_path)
+    request = training_requests.RetrainRequest(
+        slug="x", sources=(Path("mnist"), Path("colors")), options={}
+    )
+    spec = training_requests.new_spec(Recognizer(slug="x", name="X"), request, tmp_path)
     assert spec["sources"] == ["mnist", str(colors)]
     assert spec["datasets_url"] == "http://files.school.example"
 

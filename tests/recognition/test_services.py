@@ -22,6 +22,7 @@ from recognition import reviewing, services
 from recognition.errors import ApplicationError, NoActiveVersionError, StorageFullError
 from recognition.models import (
     PROBABILITY_SUM_TOLERANCE,
+    ErasureReceipt,
     ModelVersion,
     Prediction,
     Recognizer,
@@ -198,7 +199,7 @@ def test_deleted_prediction_takes_picture_and_reviews_along(
 ) -> None:
     services.review_predictions([prediction], None, reviewer)
     with django_capture_on_commit_callbacks(execute=True):
-        services.delete_prediction(prediction)
+        services.delete_prediction(prediction, cause=ErasureReceipt.Cause.STAFF)
     assert not Prediction.objects.exists()
     assert not Review.objects.exists()
     assert stored_files(settings) == []

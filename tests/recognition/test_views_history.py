@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from recognition import services
-from recognition.models import ModelVersion, Prediction, Recognizer
+from recognition.models import ModelVersion, Prediction, Recognizer, Reprediction
 from recognition.views import PICTURES_A_PAGE
 from tests.recognition.pictures import make_picture
 from tests.recognition.predictions import make_prediction
@@ -93,5 +93,25 @@ def test_an_odd_page_number_still_shows_a_page(
 def test_it_asks_the_database_as_often_for_a_page_as_for_one_picture(
     client: Client, many: list[Prediction], django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(5):
         client.get("/history/")
+
+
+def test_what_a_newer_version_says_stands_beside_the_first_answer(
+    client: Client, many: list[Prediction], add_version: Callable[..., ModelVersion],
+    django_assert_num_queries: Any,
+) -> None:  # fmt: skip
+    newer = add_version()
+    for prediction, label in zip(many, ("blue", "red"), strict=False):
+        for version, is_shadow in ((newer, False), (add_version(activate=False), True)):
+            Reprediction.objects.create(
+                prediction=prediction, model_version=version, probabilities=[1, 0, 0],
+                label=label, probability=1, agrees=label == prediction.label,
+                is_shadow=is_shadow,
+            )  # fmt: skip
+
+    with django_assert_num_queries(5):
+        content = text_of(client.get("/history/"))
+
+    assert content.count("Version 2 now says blue") == 1
+    assert content.count("now says") == 1

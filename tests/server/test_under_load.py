@@ -30,7 +30,9 @@ UPLOAD_PATH = f"/api/v1/recognizers/{SLUG}/predictions"
 def serving_colors(directory: Path) -> Iterator[RunningServer]:
     """Run two workers whatever the machine, so that they have to share."""
     write_color_artifact(directory / "version")
-    with RunningServer(settings={"WORKERS": "2", "SERVING_POLL_S": "0.2"}) as running:
+    with RunningServer(
+        settings={"WORKERS": "2", "SERVING_POLL_S": "0.2", "JOBS": "false"}
+    ) as running:
         running.run_module("benchmarks.versions", "register", SLUG, str(directory / "version"))
         wait_until_served(running)
         yield running

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ml.errors import LacewingError
-from recognition import services
+from recognition import gating
 from recognition.management.lookups import find_recognizer, find_version
 
 
@@ -18,13 +18,15 @@ class Command(BaseCommand):
         """Take the recognizer and the version."""
         parser.add_argument("slug", help="the recognizer")
         parser.add_argument("version", help="the version's number, such as 3 or v3")
-        parser.add_argument("--note", default="", help="why, kept beside the version")
+        parser.add_argument(
+            "--note", default="", help="why, kept on record; needed for one that is worse"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Activate, or leave everything as it was and say why."""
         version = find_version(find_recognizer(options["slug"]), options["version"])
         try:
-            services.activate_version(version, note=options["note"])
+            gating.activate_by_person(version, None, options["note"])
         except LacewingError as error:
             raise CommandError(f"{version} was not activated. {error.message}") from error
         self.stdout.write(self.style.SUCCESS(f"{version} is active."))

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = (("recognition", "0007_r_queue_label"),)
+    dependencies = (("recognition", "0007_queue_label"),)
     operations = (
         migrations.RemoveIndex(model_name="prediction", name="audited_by_time"),
         migrations.AddIndex(
@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                     "reviewed_label",
                     "answer",
                     "is_audit",
+                    "id",
                 ],
                 name="audited_answers",
             ),
@@ -27,16 +28,24 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="prediction",
             index=models.Index(
-                fields=["recognizer", "-created_at", "answer"], name="uploads_by_time"
+                fields=["recognizer", "-created_at", "answer", "margin"], name="uploads_by_time"
             ),
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["state", "-created_at"], name="newest_of_state"),
+            index=models.Index(fields=["visitor_id", "-created_at"], name="newest_of_visitor"),
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["label", "-created_at"], name="newest_of_label"),
+            index=models.Index(fields=["state", "-created_at", "recognizer"], name="newest_of_state"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["label", "-created_at", "recognizer", "margin"], name="newest_of_label"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["answer", "-created_at", "recognizer"], name="newest_of_answer"),
         ),
         migrations.AddIndex(
             model_name="prediction",
