@@ -174,15 +174,22 @@ def _half_written(server: RunningServer) -> int:
     return sum(not (folder / "metadata.json").is_file() for folder in folders)
 
 
-def _kill_worker(server: RunningServer) -> bool:
-    """Kill the worker as the system does when memory runs out; return whether one lived."""
+def worker_process(server: RunningServer) -> int | None:
+    """Return the id of the worker beside the server, if it lives."""
     family = server.process_ids()
     for path in (server.data_dir / "locks").glob("worker-*.lock"):
         text = path.read_text().strip()
         if text.isdecimal() and int(text) in family:
-            os.kill(int(text), signal.SIGKILL)
-            return True
-    return False
+            return int(text)
+    return None
+
+
+def _kill_worker(server: RunningServer) -> bool:
+    """Kill the worker as the system does when memory runs out; return whether one lived."""
+    worker = worker_process(server)
+    if worker is not None:
+        os.kill(worker, signal.SIGKILL)
+    return worker is not None
 
 
 def _training_process(server: RunningServer) -> int | None:

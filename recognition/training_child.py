@@ -22,6 +22,7 @@ from recognition.training_runs import LeaseLostError
 EXIT_PERSON_CAN_MEND: Final = 2
 STOP_WAIT_S: Final = 20.0
 CANCEL_WAIT_S: Final = 2.5  # whoever cancels sees it within 5 seconds
+BACKGROUND_NICENESS: Final = 10
 CHILD_ENVIRONMENT: Final = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow's notes on the processor are not for growers
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -70,6 +71,9 @@ def run_child(
         start_new_session=True,
         pass_fds=() if lock is None else (lock,),
     )
+    if log is not None:
+        # Nobody waits at a terminal: people who upload pictures meanwhile come first.
+        os.setpriority(os.PRIO_PROCESS, child.pid, BACKGROUND_NICENESS)
     try:
         status = _wait(child, watch)
     except (TrainingCancelledError, WorkerStoppingError, LeaseLostError):

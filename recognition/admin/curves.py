@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 WIDTH: Final = 600  # of the drawing, in its own units
 HEIGHT: Final = 220
-LEFT: Final = 48  # of the plot: the numbers of its axis stand before it
+LEFT: Final = 56  # of the plot: the numbers of its axis stand before it
 RIGHT: Final = 590
 TOP: Final = 12
 BOTTOM: Final = 192

@@ -41,6 +41,7 @@ async function follow() {
       intervalMs = INTERVAL_MS;
       if (!UNDER_WAY.has(answer.headers.get("X-Training-State"))) {
         document.querySelector("[data-training-while]")?.remove();
+        document.querySelector("[data-training-after]")?.removeAttribute("hidden");
         return;
       }
     } catch {
