@@ -4,6 +4,7 @@ One fused affine transform resamples each picture once: a chain of Keras's rando
 measured at a third of its speed.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,9 +12,13 @@ from typing import Literal
 
 import tensorflow as tf
 
-Mix = Literal["none", "mixup", "cutmix"]
+Mix = Literal["none", "mixup", "cutmix", "both"]
 
 MIXUP_ALPHA = 0.2  # Zhang et al. 2018, for photographs
+BOTH_ALPHA = 0.4  # of mixup where it takes turns with CutMix
+BOTH_SHARE = 0.7  # of the batches that are mixed then: the others stay what they are
+LARGEST_ASPECT = 4 / 3  # of the part that a crop shows
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 INK_LEVEL = 64  # of 255; lighter is part of a stroke
 LEAST_NARROWNESS = 0.4  # narrower strokes, as of a plain 1, would become a block
 
@@ -30,9 +35,15 @@ class Augmentation:
     """Fraction by which one side grows while the other shrinks."""
     shift: float = 0.0
     """Fraction of the side."""
+    crop: float = 1.0
+    """Least share of the picture's area that is shown, wherever it lies (Szegedy et al. 2015)."""
     mirror: bool = False
     brightness: float = 0.0
     """Fraction by which all values of a picture are multiplied, up or down."""
+    contrast: float = 0.0
+    """Fraction by which values move away from or towards the picture's mean grey."""
+    saturation: float = 0.0
+    """Fraction by which colours move away from or towards their grey."""
     thickness: float = 0.0
     """How far light strokes grow or shrink, in [0, 1]: at 1 by a whole pixel on every side."""
     fill: float = 0.0
@@ -45,7 +56,7 @@ PHOTOS = Augmentation(
     rotation_rad=0.25, zoom=0.2, stretch=0.06, shift=0.08, mirror=True, brightness=0.2
 )
 DRAWINGS = Augmentation(
-    rotation_rad=0.16, shear_rad=0.2, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
+    rotation_rad=0.16, shear_rad=0.45, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
 )
 
 GREY = Augmentation(rotation_rad=0.12, shear_rad=0.1, zoom=0.06, stretch=0.06, shift=0.04)
@@ -55,13 +66,13 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "photos_light": Augmentation(zoom=0.1, shift=0.04, mirror=True, brightness=0.1),
     "photos": PHOTOS,
     "photos_strong": Augmentation(
-        rotation_rad=0.4,
-        shear_rad=0.15,
-        zoom=0.35,
-        stretch=0.12,
-        shift=0.15,
+        rotation_rad=0.25,
+        shear_rad=0.1,
+        crop=0.25,
         mirror=True,
-        brightness=0.4,
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
     ),
     "grey_light": Augmentation(rotation_rad=0.06, shear_rad=0.05, zoom=0.03, shift=0.02),
     "grey": GREY,
@@ -72,7 +83,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "drawings": DRAWINGS,
     "drawings_strong": Augmentation(
         rotation_rad=0.25,
-        shear_rad=0.3,
+        shear_rad=0.6,
         zoom=0.12,
         stretch=0.3,
         shift=0.07,
@@ -112,6 +123,9 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     draws = tf.unstack(
         tf.random.stateless_uniform((10, batch), key, minval=-1.0, maxval=1.0), axis=0
     )
+    more = tf.unstack(
+        tf.random.stateless_uniform((6, batch), _other(key), minval=-1.0, maxval=1.0), axis=0
+    )
     angle = draws[0] * augmentation.rotation_rad
     shear = draws[1] * augmentation.shear_rad
     zoom, stretch = 1.0 + draws[2] * augmentation.zoom, draws[3] * augmentation.stretch
@@ -120,6 +134,8 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
         width_ratio, height_ratio = _narrowness(images)
         scale_x *= width_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
         scale_y *= height_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
+    shown_x, shown_y = _shown(augmentation.crop, more[0], more[1])
+    scale_x, scale_y = scale_x * shown_x, scale_y * shown_y
     if augmentation.mirror:
         scale_x *= tf.where(draws[4] < 0, -1.0, 1.0)
     # Output (x, y) → input, about the centre: rotation × shear × scale, then the shift.
@@ -130,6 +146,8 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
     shift_x = centre_x - a * centre_x - b * centre_y + draws[5] * augmentation.shift * width
     shift_y = centre_y - c * centre_x - d * centre_y + draws[6] * augmentation.shift * height
+    shift_x += more[2] * (1 - shown_x) / 2 * width
+    shift_y += more[3] * (1 - shown_y) / 2 * height
     zeros = tf.zeros_like(a)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
@@ -141,10 +159,59 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     )
     if augmentation.thickness:
         moved = _thickened(moved, tf.reshape(draws[8] * augmentation.thickness, (-1, 1, 1, 1)))
-    if augmentation.brightness:
-        moved *= tf.reshape(1.0 + draws[7] * augmentation.brightness, (-1, 1, 1, 1))
+    moved = _recoloured(
+        moved,
+        1.0 + draws[7] * augmentation.brightness,
+        1.0 + more[4] * augmentation.contrast,
+        1.0 + more[5] * augmentation.saturation,
+        augmentation,
+    )
     values = tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
     return tf.ensure_shape(values, images.shape)
+
+
+def _other(key: tf.Tensor) -> tf.Tensor:
+    """Return a second key, for draws that do not depend on those of the first."""
+    return tf.concat([key[:1] + 1, key[1:]], 0)
+
+
+def _shown(
+    crop: float, area_draw: tf.Tensor, aspect_draw: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what share of the width and of the height each picture shows, both (batch,)."""
+    if crop >= 1:
+        return tf.ones_like(area_draw), tf.ones_like(area_draw)
+    area = crop + (1 - crop) * (area_draw + 1) / 2
+    aspect = tf.exp(aspect_draw * math.log(LARGEST_ASPECT))
+    return tf.minimum(tf.sqrt(area * aspect), 1.0), tf.minimum(tf.sqrt(area / aspect), 1.0)
+
+
+def _recoloured(
+    images: tf.Tensor,
+    brightness: tf.Tensor,
+    contrast: tf.Tensor,
+    saturation: tf.Tensor,
+    augmentation: Augmentation,
+) -> tf.Tensor:
+    """Multiply each picture's values, their distance from its mean and that from their grey."""
+    factors = (tf.reshape(f, (-1, 1, 1, 1)) for f in (brightness, contrast, saturation))
+    brightness, contrast, saturation = factors
+    if augmentation.brightness:
+        images *= brightness
+    if augmentation.contrast:
+        mean = tf.reduce_mean(_grey(images), axis=(1, 2), keepdims=True)
+        images = mean + (images - mean) * contrast
+    if augmentation.saturation:
+        grey = _grey(images)
+        images = grey + (images - grey) * saturation
+    return images
+
+
+def _grey(images: tf.Tensor) -> tf.Tensor:
+    """Return the luma of pictures (batch, height, width, 3 or 1), one channel."""
+    if images.shape[3] == 1:
+        return images
+    return tf.reduce_sum(images * tf.constant(LUMA), axis=3, keepdims=True)
 
 
 def _narrowness(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -177,35 +244,54 @@ def mix_pictures(
     """Mix each picture of a batch with another one, and their labels in the same shares.
 
     mixup (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization") blends two
-    pictures; CutMix (Yun et al. 2019) pastes a rectangle of one into the other. The share of
-    the second is drawn once a batch.
+    pictures; CutMix (Yun et al. 2019) pastes a rectangle of one into the other. `both` takes
+    turns at random and leaves some batches alone. The share of the second is drawn once a batch.
 
     Args: `images` (batch, height, width, channels) uint8; `truth` (batch, classes) shares
     that sum to 1; `weights` (batch,); `key` two int64, the seed. Returns the three, mixed.
     """
     if mix == "none":
         return images, truth, weights
-    partner = tf.random.experimental.stateless_shuffle(
-        tf.range(tf.shape(images)[0]), tf.concat([key[:1] + 1, key[1:]], 0)
-    )
+    partner = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), _other(key))
     draws = tf.random.stateless_uniform((3,), key)
     floats, others = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
     if mix == "mixup":
-        gammas = tf.random.stateless_gamma((2,), key, alpha=MIXUP_ALPHA)
-        share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-9)
-        mixed = (1 - share) * floats + share * others
+        mixed, share = _blended(floats, others, key, MIXUP_ALPHA)
+    elif mix == "cutmix":
+        mixed, share = _pasted(floats, others, draws)
     else:
-        height, width = images.shape[1], images.shape[2]
-        side = tf.sqrt(draws[0])  # of the rectangle, so that its area is uniform in [0, 1]
-        top, left = draws[1] * (1 - side) * height, draws[2] * (1 - side) * width
-        rows, columns = tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32)
-        inside = ((rows >= top) & (rows < top + side * height))[:, tf.newaxis] & (
-            (columns >= left) & (columns < left + side * width)
-        )[tf.newaxis]
-        mixed = tf.where(inside[tf.newaxis, :, :, tf.newaxis], others, floats)
-        share = tf.reduce_mean(tf.cast(inside, tf.float32))
+        turn = tf.random.stateless_uniform((2,), _other(key))
+        mixed, share = tf.cond(
+            turn[0] < 0.5,
+            lambda: _pasted(floats, others, draws),
+            lambda: _blended(floats, others, key, BOTH_ALPHA),
+        )
+        is_mixed = turn[1] < BOTH_SHARE
+        mixed, share = tf.where(is_mixed, mixed, floats), tf.where(is_mixed, share, 0.0)
     return (
         tf.cast(tf.round(mixed), tf.uint8),
         (1 - share) * truth + share * tf.gather(truth, partner),
         (1 - share) * weights + share * tf.gather(weights, partner),
     )
+
+
+def _blended(
+    images: tf.Tensor, others: tf.Tensor, key: tf.Tensor, alpha: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the blend and the share of the others in it, drawn from Beta(alpha, alpha)."""
+    gammas = tf.random.stateless_gamma((2,), key, alpha=alpha)
+    share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-9)
+    return (1 - share) * images + share * others, share
+
+
+def _pasted(images: tf.Tensor, others: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the pictures with a rectangle of the others, and the share of its area."""
+    height, width = images.shape[1], images.shape[2]
+    side = tf.sqrt(draws[0])  # of the rectangle, so that its area is uniform in [0, 1]
+    top, left = draws[1] * (1 - side) * height, draws[2] * (1 - side) * width
+    rows, columns = tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32)
+    inside = ((rows >= top) & (rows < top + side * height))[:, tf.newaxis] & (
+        (columns >= left) & (columns < left + side * width)
+    )[tf.newaxis]
+    mixed = tf.where(inside[tf.newaxis, :, :, tf.newaxis], others, images)
+    return mixed, tf.reduce_mean(tf.cast(inside, tf.float32))

@@ -85,20 +85,19 @@ def make_candidate(
             "fingerprint": dataset.fingerprint,
             "counts": dataset.counts(),
             "sources": [source.name for source in sources],
-            "reviewed": sum(e.name.startswith("prediction ") for e in dataset.examples),
+            "reviewed": sum(e.is_upload for e in dataset.examples),
         },
         libraries=_library_versions(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         files={},
     )
     with served(metadata, network, workspace) as classifier:
-        train_outputs, validation = (
-            served_outputs(classifier, *cache.of(examples), examples)
-            for examples in (
-                evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS),
-                dataset.of_split("validation"),
-            )
-        )
+        tested = dataset.of_split("validation")
+        validation = served_outputs(classifier, *cache.of(tested), tested)
+        sample = evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS)
+        train_outputs = _of_the_head(trained, plan.config, dataset, cache, sample, workspace)
+        if train_outputs is None:
+            train_outputs = served_outputs(classifier, *cache.of(sample), sample)
     temperature = fit_temperature(validation.logits, validation.truth)
     probabilities = softmax(validation.logits, temperature)
     thresholds = fit_thresholds(probabilities, validation.truth)
@@ -121,18 +120,48 @@ def make_candidate(
     )
 
 
+def _of_the_head(
+    trained: TrainedNetwork,
+    config: TrainingConfig,
+    dataset: Dataset,
+    cache: PictureCache,
+    sample: Sequence[Example],
+    workspace: Path,
+) -> Outputs | None:
+    """Return training outputs from the embeddings a new head was trained on, if it is all new.
+
+    The backbone is then still the one that gave them, up to the rounding of its weights, and
+    need not run again: most of the time of a quick training.
+    """
+    features = read_features(workspace) if config.epochs == 0 else None
+    if features is None:
+        return None
+    embeddings = features[0][_training_rows(dataset, sample)]
+    return Outputs(
+        logits=trained.network.get_layer("head").predict(embeddings, verbose=0),
+        embeddings=embeddings,
+        truth=cache.truth_of(sample),
+        examples=tuple(sample),
+    )
+
+
 def _before_refining(
     train: Outputs, validation: Outputs, dataset: Dataset, workspace: Path
 ) -> tuple[Outputs, Outputs]:
     features = read_features(workspace)
     if features is None:
         return train, validation
-    rows = {(e.sha256, e.name): row for row, e in enumerate(dataset.of_split("train"))}
-    sample = [rows[e.sha256, e.name] for e in train.examples]
+    rows = _training_rows(dataset, train.examples)
     return (
-        replace(train, embeddings=features[0][sample]),
+        replace(train, embeddings=features[0][rows]),
         replace(validation, embeddings=features[1]),
     )
+
+
+def _training_rows(dataset: Dataset, examples: Sequence[Example]) -> list[int]:
+    """Return where each of the training examples stands among all of them."""
+    rows = {(e.sha256, e.name): row for row, e in enumerate(dataset.of_split("train"))}
+    return [rows[e.sha256, e.name] for e in examples]
 
 
 def _check_network(plan: Plan, classes: int) -> None:

@@ -88,9 +88,11 @@ def _direction(recent: Share, before: Share) -> Direction:
     if accuracy is None or recent.n < ENOUGH or before.n < ENOUGH_BEFORE:
         return "unknown"
     low, high = recent.interval
-    if high < accuracy and binomial_tail(recent.right, recent.n, accuracy) < CHANCE:
+    # After Laplace: that nothing was wrong before does not make an error impossible.
+    expected = (before.right + 1) / (before.n + 2)
+    if high < accuracy and binomial_tail(recent.right, recent.n, expected) < CHANCE:
         return "fell"
     wrong = recent.n - recent.right
-    if low > accuracy and binomial_tail(wrong, recent.n, 1 - accuracy) < CHANCE:
+    if low > accuracy and binomial_tail(wrong, recent.n, 1 - expected) < CHANCE:
         return "rose"
     return "steady"

@@ -15,6 +15,7 @@ from ml.images import Pixels, decode_image
 from ml.npz import read_npz
 from ml.splits import SPLITS, Part, Split
 
+UPLOAD_NAME = "prediction "  # and its id
 CSV_COLUMNS = ("sha256", "label", "split", "group", "name")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "\r")
 
@@ -37,6 +38,11 @@ class Example:
     group: str
     """Smallest sha256 of its near-duplicate group."""
     split: Split
+
+    @property
+    def is_upload(self) -> bool:
+        """Whether somebody uploaded it: its picture is theirs to have deleted."""
+        return self.name.startswith(UPLOAD_NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,28 +21,23 @@ def head_features(
     validation: npt.NDArray[np.uint8],
     *,
     workspace: Path,
-    mirror: bool,
     progress: bool = True,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Return the embeddings that the network's head sees, without dropout.
 
-    Args: pictures (n, height, width, channels) uint8; with `mirror` the left-right mirror
-    images of the training pictures follow the originals. Returns (n or 2n, depth) and
+    Args: pictures (n, height, width, channels) and (m, …) uint8. Returns (n, depth) and
     (m, depth) float32. What lies in the `workspace` of the training is read; it appears
     there only when whole.
     """
     if known := read_features(workspace):
         return known
-    total = len(train) * (2 if mirror else 1) + len(validation)
+    total = len(train) + len(validation)
     embed_network = keras.Model(network.input, network.get_layer("embedding").output)
     with (
         frozen(embed_network) as embed,
         progress_bar(None, "Embedding", total, show=progress) as bar,
     ):
-        parts = [_in_batches(embed, train, bar)]
-        if mirror:
-            parts.append(_in_batches(embed, train[:, :, ::-1], bar))
-        features = np.concatenate(parts), _in_batches(embed, validation, bar)
+        features = _in_batches(embed, train, bar), _in_batches(embed, validation, bar)
     cache = workspace / FEATURES_NAME
     part = cache.with_suffix(".part")
     with part.open("wb") as file:

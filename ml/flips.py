@@ -30,6 +30,7 @@ FLIPS_NAME: Final = "flips.json"
 MAX_FLIPS: Final = 200  # of each kind; 15 kB each
 LONG_SIDE_PX: Final = 320
 JPEG_QUALITY: Final = 80
+OVERLAY_LONG_SIDE_PX: Final = 128  # a map has few cells; a page shows dozens
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 MAX_JPEG_BYTES: Final = 512 * 1024
 MAX_MAP_CELLS: Final = 65_536
@@ -59,9 +60,12 @@ class FlippedPicture:
     new_look: Look | None
 
     def overlay(self, look: Look) -> bytes:
-        """Return a PNG with transparency to lay over the picture, smooth also over a tiny one."""
-        times = max(1, LONG_SIDE_PX // max(self.width_px, self.height_px))
-        return overlay_png(look.rows, look.region, self.width_px * times, self.height_px * times)
+        """Return a PNG with transparency to lay over the picture, to be scaled to its size."""
+        scale = OVERLAY_LONG_SIDE_PX / max(self.width_px, self.height_px)
+        width_px, height_px = (
+            max(1, round(side * scale)) for side in (self.width_px, self.height_px)
+        )
+        return overlay_png(look.rows, look.region, width_px, height_px)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +117,9 @@ def picture_flips(
 ) -> Flips:
     """Let both versions look at the pictures that flipped.
 
-    `examples` are the pictures that were compared, in their order. A picture that cannot be
-    read again is listed without its picture: that must not cost a finished training.
+    `examples` are the pictures that were compared, in their order. Of uploads no copy is kept:
+    whoever deletes one must not find it here. A picture that cannot be read again is listed
+    without its picture: that must not cost a finished training.
     """
 
     def pictured(pair: tuple[Flip, Example]) -> FlippedPicture:
@@ -128,7 +133,7 @@ def picture_flips(
         small = _shrunk(pixels)
         return FlippedPicture(
             flip=flip,
-            jpeg=encode_jpeg(small, quality=JPEG_QUALITY),
+            jpeg=b"" if example.is_upload else encode_jpeg(small, quality=JPEG_QUALITY),
             width_px=small.shape[1],
             height_px=small.shape[0],
             old_look=_look(incumbent, pixels, flip.old_label),

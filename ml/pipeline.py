@@ -48,9 +48,12 @@ class PictureCache:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
         """Return the pictures (n, height, width, channels) in memory and class indices (n,)."""
         rows = [self.rows[example.sha256, example.name] for example in examples]
+        return self.pictures[rows], self.truth_of(examples)
+
+    def truth_of(self, examples: Sequence[Example]) -> npt.NDArray[np.int32]:
+        """Return the class indices (n,) of examples."""
         index = {label: position for position, label in enumerate(self.labels)}
-        truth = np.array([index[example.label] for example in examples], np.int32)
-        return self.pictures[rows], truth
+        return np.array([index[example.label] for example in examples], np.int32)
 
     def picture(self, example: Example) -> npt.NDArray[np.uint8]:
         """Return one prepared picture (height, width, channels)."""

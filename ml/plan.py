@@ -26,8 +26,8 @@ EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 15
 STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
-QUICK_SIZE_PX = 160  # of photographs
-REFINE_RATE, REFINE_DECAY = 1e-3, 0.02
+QUICK_SIZE_PX = 192  # of photographs
+REFINE_RATE, REFINE_DECAY = 5e-4, 0.02
 
 LABEL_SMOOTHING = 0.1
 
@@ -113,7 +113,12 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
     return Plan(
         config=config,
         preprocessing=Preprocessing(
-            height_px=size_px, width_px=size_px, color="grey" if grey else "rgb", ink=drawings
+            height_px=size_px,
+            width_px=size_px,
+            color="grey" if grey else "rgb",
+            # ImageNet's pictures were cropped, not stretched.
+            fit="crop" if transfer else "stretch",
+            ink=drawings,
         ),
         fingerprint=dataset.fingerprint,
         reasons=(
@@ -138,7 +143,8 @@ def _config(
 ) -> TrainingConfig:
     recipe = recipe_for(architecture)
     pictures = len(dataset.of_split("train"))
-    largest_batch = BATCH_REFINE if transfer else REFERENCE_BATCH
+    scratch_batch = REFERENCE_BATCH if small else recipe.batch_photos
+    largest_batch = BATCH_REFINE if transfer else scratch_batch
     chosen_batch = max(8, min(largest_batch, pictures // MINIMUM_BATCHES))
     batch_size = min(chosen_batch if options.batch_size is None else options.batch_size, pictures)
     steps = pictures // max(1, batch_size)
@@ -149,7 +155,7 @@ def _config(
     elif transfer:
         epochs = min(max(EPOCHS_REFINE, round(STEPS_REFINE / steps)), MOST_EPOCHS_REFINE)
     else:
-        epochs = recipe.epochs_small if small else recipe.epochs_photos
+        epochs = recipe.epochs_small if small else recipe.epochs_for(pictures)
     if transfer:
         rate, decay = REFINE_RATE * (batch_size / BATCH_REFINE) ** 0.5, REFINE_DECAY
     else:
@@ -174,6 +180,11 @@ def _config(
         "label_smoothing": LABEL_SMOOTHING if transfer else recipe.label_smoothing,
     }
     augmented = transfer or (recipe.augmented and not options.quick)
+    if kind == "photos" and not (small or transfer or options.quick):
+        defaults["mix"] = recipe.mix_photos
+    augmentation = _augmentation(options.augmentation, kind, augmented=augmented)
+    if augmentation == "photos" and not (small or transfer or options.augmentation):
+        augmentation = recipe.augmentation_photos
     return TrainingConfig(
         architecture=architecture,
         weights=weights,
@@ -181,7 +192,7 @@ def _config(
         epochs=epochs,
         batch_size=batch_size,
         seed=options.seed,
-        augmentation=_augmentation(options.augmentation, kind, augmented=augmented),
+        augmentation=augmentation,
         mirror=not mirror_changes_meaning(dataset.labels),
         **(defaults | {key: value for key, value in asked.items() if value is not None}),
     )

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from ml.augmentation import Mix
 from ml.config import Optimizer, Schedule
 
 REFERENCE_BATCH = 128
+LEAST_EPOCHS = 30  # of photographs, however many there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,18 @@ class Recipe:
     epochs_small: int = 8
     """On pictures of up to 64 px."""
     epochs_photos: int = 30
+    """At most; of many pictures `seen_photos` is enough."""
+    seen_photos: int | None = None
+    """How many photographs are shown in all, each as often as it is."""
+    batch_photos: int = REFERENCE_BATCH
+    augmentation_photos: str = "photos"
+    mix_photos: Mix = "none"
+
+    def epochs_for(self, photos: int) -> int:
+        """Return how often each of so many photographs is shown."""
+        if self.seen_photos is None:
+            return self.epochs_photos
+        return max(LEAST_EPOCHS, min(self.epochs_photos, self.seen_photos // photos))
 
     def rate_for(self, batch_size: int) -> float:
         """Return the learning rate for another batch size.
@@ -51,7 +65,16 @@ RECIPES: dict[str, Recipe] = {
         optimizer="adamw", learning_rate=2e-3, weight_decay=0.02, augmented=False, epochs_small=15
     ),
     "cnn": Recipe(optimizer="sgd", learning_rate=0.3, weight_decay=5e-4, epochs_small=12),
-    "residual_cnn": Recipe(optimizer="sgd", learning_rate=0.2, weight_decay=5e-4, epochs_photos=60),
+    "residual_cnn": Recipe(
+        optimizer="muon",
+        learning_rate=0.014,
+        weight_decay=0.1,
+        epochs_photos=200,
+        seen_photos=650_000,
+        batch_photos=64,
+        augmentation_photos="photos_strong",
+        mix_photos="both",
+    ),
     "spatial_transformer": Recipe(optimizer="adamw", learning_rate=4e-3, weight_decay=0.05),
     "recurrent": Recipe(optimizer="adamw", learning_rate=3e-3, weight_decay=0.01, epochs_small=10),
     "attention": Recipe(

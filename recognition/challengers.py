@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Max
 
 from ml.significance import mcnemar_p, wilson_interval
 from recognition import serving
@@ -24,7 +25,8 @@ from recognition.models import (
 )
 from recognition.repredicting import predict_again
 
-MOST_AUDITED: Final = 5000  # the latest; more would only take longer to count
+MOST_SEEN: Final = 200_000  # about the latest so many; more would only take longer to count
+MOST_AUDITED: Final = 5000  # the latest likewise
 DISAGREEMENTS_SHOWN: Final = 24
 
 Interval = tuple[float, float]
@@ -60,7 +62,7 @@ class Standing:
     """How a challenger has done so far."""
 
     n: int
-    """Pictures that it saw beside another version."""
+    """Pictures that it saw beside another version, of late."""
     agreed: int
     audit: Audit
 
@@ -129,11 +131,11 @@ def predict_in_shadow(prediction_id: uuid.UUID) -> Reprediction | None:
 
 def standing(challenger: ModelVersion, champion: ModelVersion | None) -> Standing:
     """Return how the challenger has done beside what people were told. Few SQL queries."""
-    said = challenger.repredictions.order_by()
-    n = said.count()
+    newest = Reprediction.objects.aggregate(newest=Max("id"))["newest"] or 0
+    said = challenger.repredictions.order_by().filter(id__gt=newest - MOST_SEEN)
     # IN, for SQLite looks up no bare boolean in an index.
-    disagreed = said.filter(agrees__in=[False]).count()
-    return Standing(n=n, agreed=n - disagreed, audit=_audit(challenger, champion))
+    agreed, disagreed = (said.filter(agrees__in=[word]).count() for word in (True, False))
+    return Standing(n=agreed + disagreed, agreed=agreed, audit=_audit(challenger, champion))
 
 
 def disagreements(

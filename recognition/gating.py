@@ -34,15 +34,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of a version, and why."""
+    """What became of a version; its first reason says what was done.
+
+    `forced`: it serves although the gate would not have let it. `verdict`: better, equal or
+    worse; empty where it was compared with nothing.
+    """
 
     outcome: Outcome
     forced: bool
-    """It serves although the gate would not have let it."""
     verdict: str
-    """better, equal or worse; empty where it was compared with nothing."""
     reasons: list[str]
-    """For people, the first one says what was done."""
 
     @property
     def activated(self) -> bool:
@@ -79,10 +80,8 @@ def decide(
 
     Args:
         version: registered, not active.
-        comparison: of `ml.comparison`, as the report holds it; None without an incumbent.
-        incumbent: what the version was compared with.
-        activation: what was asked of the training.
-        person: who asked.
+        comparison: with `incumbent`, as the report holds it; None without one.
+        activation: what `person` asked of the training.
         reason: why it is forced; a version that is worse is not forced without one.
 
     Raises:
@@ -282,9 +281,6 @@ def _record(
             "new_accuracy": comparison["new_accuracy"],
             "gained": len(comparison["gained"]),
             "lost": len(comparison["lost"]),
-            "new_classes": sorted(
-                {c["label"] for c in comparison["per_class"]} - set(incumbent.labels)
-            ),
         }
     return record
 

@@ -24,6 +24,7 @@ SPARE_CANDIDATES: Final = 6  # for those that another reviewer takes at the same
 LEASE: Final = timedelta(minutes=2)
 PAGE_LEASE: Final = timedelta(minutes=10)  # of a page of many, which nobody renews
 STEP: Final = timedelta(milliseconds=1)  # later ends keep the cards of a hand in order
+HELD_CARDS: Final = 8  # in all queues where one person reviews at once
 REMEMBERED_ACTS: Final = 100  # so many steps can be undone
 
 
@@ -40,29 +41,30 @@ def deal(
     not it is in the queue; where another reviewer holds it, it is left out.
     """
     waiting = queue.rows(recognizer, reviewer)
-    hand: list[Prediction] = []
-    if first is not None:
-        present = _cards(Prediction.objects.filter(recognizer=recognizer), [first])
-        hand = [card for card in present if hold(card.pk, reviewer)]
-    held = [pk for pk in _held(recognizer, reviewer) if pk != first]
-    for card in _cards(waiting, held):
+    hand: list[uuid.UUID] = []
+    if first is not None and Prediction.objects.filter(pk=first, recognizer=recognizer).exists():
+        hand = [first] if hold(first, reviewer) else []
+    for held in _held(reviewer):
+        if held in hand or not _waits(held, waiting):
+            continue
         if len(hand) == HAND_CARDS:
-            release([card.pk], reviewer)  # one that was undone has taken its place
-        elif hold(card.pk, reviewer, place=len(hand)):
-            hand.append(card)
-    if len(hand) == HAND_CARDS:
-        return hand
-    wanted = HAND_CARDS - len(hand) + SPARE_CANDIDATES
-    for candidate in candidates(queue, recognizer, reviewer, wanted):
-        if len(hand) == HAND_CARDS:
-            break
-        if hold(candidate, reviewer, place=len(hand)):
+            release([held], reviewer)  # one that was undone has taken its place
+        elif hold(held, reviewer, place=len(hand)):
+            hand.append(held)
+    if len(hand) < HAND_CARDS:
+        wanted = HAND_CARDS - len(hand) + SPARE_CANDIDATES
+        for candidate in candidates(queue, recognizer, reviewer, wanted):
+            if len(hand) == HAND_CARDS:
+                break
+            if not hold(candidate, reviewer, place=len(hand)):
+                continue
             # Another reviewer may have settled it between the look and the lease.
-            if card_now := _cards(waiting, [candidate]):
-                hand += card_now
+            if _waits(candidate, waiting):
+                hand.append(candidate)
             else:
                 release([candidate], reviewer)
-    return hand
+    rows = Prediction.objects.select_related("model_version").in_bulk(hand)
+    return [rows[pk] for pk in hand if pk in rows]
 
 
 def hold(prediction_id: uuid.UUID, reviewer: AbstractBaseUser, *, place: int = 0) -> bool:
@@ -145,11 +147,14 @@ def decide_page(
         of_others = ReviewLease.objects.filter(
             prediction=OuterRef("pk"), expires_at__gt=timezone.now()
         ).exclude(reviewer_id=reviewer.pk)
-        rows = Prediction.objects.filter(
-            pk__in=list(prediction_ids), recognizer=recognizer, is_open=True
-        )
-        # Listed first: the reviews close the very rows that they would be asked for again.
-        mine = list(rows.filter(~Exists(of_others)).only("pk"))
+        # By id alone: given more conditions SQLite would rather walk the queue. And listed before
+        # the reviews close the very rows that they would be asked for again.
+        rows = Prediction.objects.filter(~Exists(of_others), pk__in=list(prediction_ids))
+        mine = [
+            row
+            for row in rows.only("recognizer", "is_open")
+            if row.is_open and row.recognizer_id == recognizer.pk
+        ]
         return review_predictions(mine, label, reviewer)
 
 
@@ -167,11 +172,8 @@ def undo(recognizer: Recognizer, reviewer: AbstractBaseUser) -> uuid.UUID | None
     A review is retracted, a skip forgotten. None where nothing is left to take back.
     """
     with transaction.atomic():
+        skipped = _last_skip(recognizer, reviewer)
         review = _last_standing_review(recognizer, reviewer)
-        skips = ReviewSkip.objects.filter(
-            reviewer_id=reviewer.pk, prediction__recognizer=recognizer
-        )
-        skipped = skips.order_by("-id").first()
         if skipped and (review is None or skipped.created_at > review.created_at):
             skipped.delete()
             return skipped.prediction_id
@@ -189,18 +191,17 @@ def _is_theirs(
     lease = leases.filter(expires_at__gt=timezone.now()).first()
     if lease is not None:
         return bool(lease.reviewer_id == reviewer.pk)
-    return queue.rows(recognizer, reviewer).filter(pk=prediction_id).exists()
+    return _waits(prediction_id, queue.rows(recognizer, reviewer))
 
 
-def _held(recognizer: Recognizer, reviewer: AbstractBaseUser) -> list[uuid.UUID]:
-    """Return the ids of the cards in the reviewer's hand, in order; no page of many among them."""
+def _held(reviewer: AbstractBaseUser) -> list[uuid.UUID]:
+    """Return the ids of the cards in the reviewer's hands, in order; no page of many among them."""
     leases = ReviewLease.objects.filter(
         reviewer_id=reviewer.pk,
-        prediction__recognizer=recognizer,
         expires_at__gt=timezone.now(),
         expires_at__lte=_last_end_of_a_hand(),
     )
-    return list(leases.order_by("expires_at").values_list("prediction", flat=True))
+    return list(leases.order_by("expires_at").values_list("prediction", flat=True)[:HELD_CARDS])
 
 
 def _leases_of_pages(reviewer: AbstractBaseUser) -> "QuerySet[ReviewLease]":
@@ -212,10 +213,12 @@ def _last_end_of_a_hand() -> datetime:
     return timezone.now() + LEASE + HAND_CARDS * STEP
 
 
-def _cards(rows: Predictions, ids: Sequence[uuid.UUID]) -> list[Prediction]:
-    """Return those of the rows that have these ids, whole, in the order of the ids."""
-    found = {row.pk: row for row in rows.filter(pk__in=ids).select_related("model_version")}
-    return [found[pk] for pk in ids if pk in found]
+def _waits(prediction_id: uuid.UUID, waiting: Predictions) -> bool:
+    """Return whether a card is in the queue.
+
+    Asked one by one: for a list of ids SQLite would rather walk the whole queue than look them up.
+    """
+    return waiting.filter(pk=prediction_id).exists()
 
 
 def _insert(
@@ -235,17 +238,22 @@ def _insert(
     return set(mine.values_list("prediction", flat=True))
 
 
+def _last_skip(recognizer: Recognizer, reviewer: AbstractBaseUser) -> ReviewSkip | None:
+    skips = ReviewSkip.objects.filter(reviewer_id=reviewer.pk).order_by("-id")
+    of = skips.values_list("pk", "prediction__recognizer")[:REMEMBERED_ACTS]
+    own = [pk for pk, recognizer_id in of if recognizer_id == recognizer.pk]
+    return ReviewSkip.objects.get(pk=own[0]) if own else None
+
+
 def _last_standing_review(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Review | None:
     """Return the reviewer's latest review whose word they have not taken back since."""
     latest = Review.objects.filter(reviewer_id=reviewer.pk).order_by("-id")
-    rows = Review.objects.filter(
-        pk__in=latest.values("pk")[:REMEMBERED_ACTS], prediction__recognizer=recognizer
-    )
+    acts = latest.values_list("pk", "prediction", "prediction__recognizer", "is_retraction")
     seen: set[uuid.UUID] = set()
-    for review in rows.order_by("-id").select_related("prediction"):
-        if review.prediction_id in seen:
+    for pk, prediction_id, of, is_retraction in acts[:REMEMBERED_ACTS]:
+        if of != recognizer.pk or prediction_id in seen:
             continue
-        if not review.is_retraction:
-            return review
-        seen.add(review.prediction_id)
+        if not is_retraction:
+            return Review.objects.select_related("prediction").get(pk=pk)
+        seen.add(prediction_id)
     return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +21,7 @@ from recognition.reviewing import last_words
 COUNTED: Final = 1000  # beyond, a queue is "1,000+" long: nobody counts a million rows for a badge
 POOL_CARDS: Final = 256  # the least sure, of which the unlike come first
 SEEN_CARDS: Final = 32  # the latest reviewed, which the next ones should not repeat
+HELD_CARDS: Final = 64  # those before reviewers now, at most
 LATEST_REVIEWS: Final = 500  # as far as "lately" reaches back
 
 Predictions = QuerySet[Prediction]
@@ -55,14 +56,14 @@ def _suggested(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Prediction
 
 def _disputed(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:
     """Those on which another reviewer spoke last: whoever did waits for the others' word."""
-    later = Review.objects.filter(prediction=OuterRef("prediction"), pk__gt=OuterRef("pk"))
-    spoke_last = Review.objects.filter(
-        ~Exists(later), prediction=OuterRef("pk"), reviewer_id=reviewer.pk
+    # Not asked by reviewer: an index of all their reviews, thousands, would answer that.
+    reviews = Review.objects.filter(prediction=OuterRef("pk")).order_by("-id")
+    return (
+        Prediction.objects.filter(recognizer=recognizer, state=Prediction.State.DISPUTED)
+        .alias(spoke_last=Subquery(reviews.values("reviewer")[:1]))
+        .filter(~Q(spoke_last=reviewer.pk) | Q(spoke_last=None))
+        .order_by("-created_at")
     )
-    rows = Prediction.objects.filter(
-        ~Exists(spoke_last), recognizer=recognizer, state=Prediction.State.DISPUTED
-    )
-    return rows.order_by("-created_at")
 
 
 def _second(recognizer: Recognizer, reviewer: AbstractBaseUser) -> Predictions:
@@ -177,20 +178,18 @@ def candidates(
 
 
 def _seen(recognizer: Recognizer) -> list[Point]:
-    """Return what people have looked at lately, or look at now, in this recognizer."""
-    latest = Review.objects.filter(
-        pk__in=Review.objects.order_by("-id").values("pk")[:LATEST_REVIEWS],
-        prediction__recognizer=recognizer,
+    """Return what people have looked at lately, or look at now, in this recognizer.
+
+    Which recognizer a picture is of is asked last: asked first, it would mean a walk over all.
+    """
+    latest = Review.objects.order_by("-id").values_list("prediction", "prediction__recognizer")
+    reviewed = [pk for pk, of in latest[:LATEST_REVIEWS] if of == recognizer.pk]
+    leases = ReviewLease.objects.filter(expires_at__gt=timezone.now()).order_by("-expires_at")
+    held = leases.values_list("prediction", flat=True)[:HELD_CARDS]
+    rows = Prediction.objects.filter(pk__in={*reviewed[:SEEN_CARDS], *held}).values_list(
+        "recognizer", "margin", "model_version", "embedding__sketch"
     )
-    reviewed = latest.order_by("-id").values_list("prediction", flat=True)[:SEEN_CARDS]
-    held = ReviewLease.objects.filter(
-        expires_at__gt=timezone.now(), prediction__recognizer=recognizer
-    )
-    ids = {*reviewed, *held.values_list("prediction", flat=True)[:SEEN_CARDS]}
-    rows = Prediction.objects.filter(pk__in=ids)
-    return [
-        _point(*row) for row in rows.values_list("margin", "model_version", "embedding__sketch")
-    ]
+    return [_point(*row[1:]) for row in rows if row[0] == recognizer.pk]
 
 
 def _point(margin: float, space: int, sketch: bytes | memoryview | None) -> Point:

@@ -287,16 +287,15 @@ def history(request: HttpRequest) -> HttpResponse:
     visitor_id = visitor_id_of(request)
     own = Prediction.objects.of_visitor(visitor_id) if visitor_id else Prediction.objects.none()
     later = Reprediction.objects.filter(is_shadow=False).select_related("model_version")
-    rows = (
-        own.select_related("recognizer", "model_version")
-        .defer("activation_map")
-        .prefetch_related(
-            Prefetch(
-                "repredictions",
-                later.defer("probabilities").order_by("-created_at", "-id"),
-                to_attr="later_answers",
-            )
-        )
-    )
+    # Not joined: SQLite would begin with the recognizers and sort all pictures of the visitor.
+    rows = own.prefetch_related(
+        "recognizer",
+        "model_version",
+        Prefetch(
+            "repredictions",
+            later.defer("probabilities").order_by("-created_at", "-id"),
+            to_attr="later_answers",
+        ),
+    ).defer("activation_map")
     page = Paginator(rows, PICTURES_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "recognition/history.html", {"page": page})

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from ml.architectures.normalisation import FusedBatchNormalization
+
 
 def scaled(image: keras.KerasTensor) -> keras.KerasTensor:
     """Bring uint8 pixels to -1..1."""
@@ -31,7 +33,7 @@ def convolution(
         use_bias=False,
         kernel_initializer="he_normal",
     )(x)
-    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-5)(x)
+    x = FusedBatchNormalization(momentum=momentum, epsilon=1e-5)(x)
     return x if activation is None else layers.Activation(activation)(x)
 
 

@@ -17,6 +17,7 @@ import keras
 from keras import layers
 
 from ml.architectures.blocks import convolution, network_of_maps, scaled, weigh_channels
+from ml.architectures.normalisation import FusedBatchNormalization
 from ml.architectures.options import NetworkOptions
 from ml.architectures.requirements import require_no_weights, require_side
 from ml.architectures.weights import Weights
@@ -61,7 +62,7 @@ def build(
             use_bias=False,
             depthwise_initializer="he_normal",
         )(x)
-        x = layers.BatchNormalization(momentum=0.8, epsilon=1e-5)(x)
+        x = FusedBatchNormalization(momentum=0.8, epsilon=1e-5)(x)
         x = layers.Activation("hard_swish")(x)
         if weighs:
             x = weigh_channels(x, x.shape[-1] // SQUEEZE, gate="hard_sigmoid")

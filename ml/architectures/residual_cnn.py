@@ -19,6 +19,7 @@ import keras
 from keras import layers
 
 from ml.architectures.blocks import convolution, network_of_maps, scaled, weigh_channels
+from ml.architectures.normalisation import FusedBatchNormalization
 from ml.architectures.options import NetworkOptions
 from ml.architectures.requirements import require_no_weights, require_side
 from ml.architectures.weights import Weights
@@ -28,6 +29,7 @@ DEPTH = 1
 WIDTH = 32
 STAGES = 4
 DROPOUT = 0.2
+MOMENTUM = 0.9  # of the running statistics; its trainings have thousands of steps
 SQUEEZE = 8  # how many times fewer units weigh the channels than there are channels
 LARGEST_MAP_SIDE = 40  # of the first stage: maps larger than this are halved by the stem
 LEAST_MAP_SIDE = 4  # maps of this side are not halved again
@@ -59,10 +61,10 @@ def _stem(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
     """Halve large pictures cheaply, then look at them with `width` filters."""
     narrow = max(1, width * 3 // 4)
     if min(x.shape[1:3]) > 2 * LARGEST_MAP_SIDE:
-        x = convolution(x, narrow, strides=2)
+        x = convolution(x, narrow, strides=2, momentum=MOMENTUM)
     if min(x.shape[1:3]) > LARGEST_MAP_SIDE:
-        return convolution(x, width, strides=2)
-    return convolution(x, width)
+        return convolution(x, width, strides=2, momentum=MOMENTUM)
+    return convolution(x, width, momentum=MOMENTUM)
 
 
 def _block(x: keras.KerasTensor, filters: int, *, strides: int) -> keras.KerasTensor:
@@ -71,9 +73,9 @@ def _block(x: keras.KerasTensor, filters: int, *, strides: int) -> keras.KerasTe
     if strides > 1:
         shortcut = layers.AveragePooling2D(strides, padding="same")(shortcut)
     if shortcut.shape[-1] != filters:
-        shortcut = convolution(shortcut, filters, kernel_size=1, activation=None)
-    x = convolution(x, filters, strides=strides)
+        shortcut = convolution(shortcut, filters, kernel_size=1, activation=None, momentum=MOMENTUM)
+    x = convolution(x, filters, strides=strides, momentum=MOMENTUM)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
-    x = layers.BatchNormalization(momentum=0.8, epsilon=1e-5, gamma_initializer="zeros")(x)
+    x = FusedBatchNormalization(momentum=MOMENTUM, epsilon=1e-5, gamma_initializer="zeros")(x)
     x = weigh_channels(x, max(8, filters // SQUEEZE), gate="sigmoid")
     return layers.ReLU()(layers.Add()([shortcut, x]))

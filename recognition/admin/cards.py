@@ -24,7 +24,7 @@ class Choice:
 
     key: str  # "1" to "9"
     label: str
-    probability: float
+    probability: float | None  # None where the version does not know the class
     is_accepted: bool  # Enter presses it
     is_suggested: bool  # the uploader said so
 
@@ -55,18 +55,8 @@ class Card:
 def make_card(prediction: Prediction, recognizer: Recognizer) -> Card:
     """Return the card of a prediction, whose model version was fetched along."""
     accepted = _accepted(prediction)
-    suggested = prediction.suggested_label if _has_suggestion(prediction) else None
-    top = prediction.top_classes(KEYED_LABELS)
-    choices = [
-        Choice(
-            key=str(number),
-            label=label,
-            probability=probability,
-            is_accepted=label == accepted,
-            is_suggested=label == suggested,
-        )
-        for number, (label, probability) in enumerate(top, start=1)
-    ]
+    opinions = _opinions(prediction)
+    choices = _choices(prediction, accepted, opinions)
     keyed = {choice.label for choice in choices}
     return Card(
         prediction=prediction,
@@ -76,9 +66,29 @@ def make_card(prediction: Prediction, recognizer: Recognizer) -> Card:
         accepts_none=accepted == NONE_OF_THESE,
         accepted_apart=bool(accepted) and accepted not in keyed,
         reviews=prediction.reviews.select_related("reviewer"),
-        opinions=_opinions(prediction),
+        opinions=opinions,
         is_tiny=max(prediction.width_px, prediction.height_px) < TINY_PX,
     )
+
+
+def _choices(
+    prediction: Prediction, accepted: str | None, opinions: Sequence[Opinion]
+) -> list[Choice]:
+    """Return the classes that have keys: those reviewers named in a dispute, then the likeliest."""
+    suggested = prediction.suggested_label if _has_suggestion(prediction) else None
+    probabilities = dict(prediction.top_classes(len(prediction.probabilities)))
+    named = [opinion.label for opinion in opinions if opinion.label != NONE_OF_THESE]
+    labels = list(dict.fromkeys([*named, *probabilities]))[:KEYED_LABELS]
+    return [
+        Choice(
+            key=str(number),
+            label=label,
+            probability=probabilities.get(label),
+            is_accepted=label == accepted,
+            is_suggested=label == suggested,
+        )
+        for number, label in enumerate(labels, start=1)
+    ]
 
 
 def progress(queue: Queue, recognizer: Recognizer, reviewer: AbstractBaseUser) -> tuple[str, str]:

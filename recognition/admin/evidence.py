@@ -1,18 +1,20 @@
 """What the folder of a version says about its comparison with the incumbent, for its pages."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.core.paginator import Page, Paginator
+from django.urls import reverse
 
 from ml.artifact import read_listed
 from ml.comparison import Flip
 from ml.errors import ArtifactError
 from ml.flips import FlippedPicture, Flips, Look, read_flips
 from ml.pages import data_uri
-from recognition.models import ModelVersion
+from recognition.models import REVIEWED_NAME, ModelVersion, Prediction
 from recognition.serving import metadata_sha256
 from recognition.versions import REPORT_NAME
 
@@ -90,9 +92,27 @@ def read_evidence(version: ModelVersion, incumbent: ModelVersion | None) -> Evid
 def flip_list(flips: Sequence[FlippedPicture], in_all: int, number: object) -> FlipList:
     """Return page `number` of the flips; one out of range means the last."""
     page = Paginator(flips, FLIPS_A_PAGE).get_page(number)  # type: ignore[arg-type]
+    uploads = _pictures_of_uploads(page)
     return FlipList(
-        page=page, cards=[_card(one) for one in page], left_out=max(0, in_all - len(flips))
+        page=page,
+        cards=[_card(one, uploads.get(one.flip.name, "")) for one in page],
+        left_out=max(0, in_all - len(flips)),
     )
+
+
+def _pictures_of_uploads(flips: Iterable[FlippedPicture]) -> dict[str, str]:
+    """Return the names of those that are uploads with the addresses of their pictures.
+
+    One that was deleted has none. One SQL query.
+    """
+    ids: dict[UUID, str] = {}
+    for one in flips:
+        try:
+            ids[UUID(one.flip.name.removeprefix(REVIEWED_NAME))] = one.flip.name
+        except ValueError:
+            continue
+    there = Prediction.objects.filter(pk__in=ids).values_list("pk", flat=True)
+    return {ids[pk]: reverse("recognition:picture", args=[pk]) for pk in there}
 
 
 def _classes(report: bytes | None, incumbent: ModelVersion | None) -> list[ClassRow]:
@@ -121,10 +141,10 @@ def _classes(report: bytes | None, incumbent: ModelVersion | None) -> list[Class
     return sorted(rows, key=lambda row: (not row.worse, row.new_recall - row.old_recall, row.label))
 
 
-def _card(one: FlippedPicture) -> Card:
+def _card(one: FlippedPicture, upload: str) -> Card:
     return Card(
         flip=one.flip,
-        picture=data_uri(one.jpeg, "image/jpeg") if one.jpeg else "",
+        picture=data_uri(one.jpeg, "image/jpeg") if one.jpeg else upload,
         old_overlay=_overlay(one, one.old_look),
         new_overlay=_overlay(one, one.new_look),
         width_px=one.width_px,

@@ -3,19 +3,20 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from recognition.models import ModelVersion, Prediction
+from recognition.admin.lists import on_the_way
+from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
 NARROW_MARGIN = 0.1
 WIDE_MARGIN = 0.5
 
 MARGIN_BANDS: dict[str, Q] = {
-    "narrow": Q(margin__lt=NARROW_MARGIN),
-    "middle": Q(margin__gte=NARROW_MARGIN, margin__lt=WIDE_MARGIN),
-    "wide": Q(margin__gte=WIDE_MARGIN),
+    "narrow": Q(met_margin__lt=NARROW_MARGIN),
+    "middle": Q(met_margin__gte=NARROW_MARGIN, met_margin__lt=WIDE_MARGIN),
+    "wide": Q(met_margin__gte=WIDE_MARGIN),
 }
 
 
@@ -69,7 +70,10 @@ class LabelFilter(admin.SimpleListFilter):
     ) -> "QuerySet[Prediction]":
         """Keep the predictions of the chosen label."""
         label = self.value()
-        return queryset if label is None else queryset.filter(label=label)
+        if label is None:
+            return queryset
+        is_known = label in {value for value, _text in self.lookup_choices}
+        return queryset.filter(label=label) if is_known else queryset.none()
 
 
 class MarginFilter(admin.SimpleListFilter):
@@ -93,4 +97,29 @@ class MarginFilter(admin.SimpleListFilter):
     ) -> "QuerySet[Prediction]":
         """Keep the predictions of the chosen band."""
         band = self.value()
-        return queryset if band is None else queryset.filter(MARGIN_BANDS.get(band, Q(pk=None)))
+        if band is None:
+            return queryset
+        return on_the_way(queryset, MARGIN_BANDS[band]) if band in MARGIN_BANDS else queryset.none()
+
+
+class RecognizerFilter(admin.SimpleListFilter):
+    """Reviews by the recognizer of their prediction."""
+
+    title = _("recognizer")
+    parameter_name = "recognizer"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]"
+    ) -> list[tuple[str, str]]:
+        """Return (slug, name) of each recognizer."""
+        return list(Recognizer.objects.values_list("slug", "name"))
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Review]") -> "QuerySet[Review]":
+        """Keep the reviews of the chosen one; a join would begin with all its predictions."""
+        slug = self.value()
+        if slug is None:
+            return queryset
+        own = Prediction.objects.filter(
+            pk=OuterRef("prediction"), recognizer__in=Recognizer.objects.filter(slug=slug)
+        )
+        return queryset.filter(Exists(own))

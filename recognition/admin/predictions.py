@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.html import format_html
@@ -22,19 +22,12 @@ from recognition.admin.erasures import log_receipts, offer_retraining
 from recognition.admin.filters import LabelFilter, MarginFilter, VersionFilter
 from recognition.admin.forms import LabelForm, choices_by_probability, known_labels
 from recognition.admin.grid_pages import GridPages
+from recognition.admin.lists import CappedPaginator, with_label_like
 from recognition.admin.reviews import ReviewInline
-from recognition.models import ErasureReceipt, Prediction
+from recognition.models import ErasureReceipt, ModelVersion, Prediction, Recognizer
 from recognition.templatetags.presentation import percent
 
-WIDE_COLUMNS = (
-    "probabilities",
-    "activation_map",
-    "recognizer__data_sources",
-    "recognizer__description",
-    "model_version__labels",
-    "model_version__metrics",
-    "model_version__activation_note",
-)
+WIDE_COLUMNS = ("probabilities", "activation_map")
 
 
 class PredictionChangeList(ChangeList):
@@ -43,9 +36,15 @@ class PredictionChangeList(ChangeList):
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: Any = None
     ) -> "QuerySet[Prediction]":
-        """Leave the wide columns in the database."""
+        """Leave the wide columns in the database, and fetch the few related rows by themselves.
+
+        In a join SQLite begins with the recognizers, collects all predictions and sorts them.
+        """
         rows: QuerySet[Prediction] = super().get_queryset(request, exclude_parameters)
-        return rows.defer(*WIDE_COLUMNS)
+        return rows.defer(*WIDE_COLUMNS).prefetch_related(
+            Prefetch("recognizer", Recognizer.objects.only("slug", "name")),
+            Prefetch("model_version", ModelVersion.objects.only("number", "recognizer")),
+        )
 
 
 @admin.register(Prediction)
@@ -63,12 +62,20 @@ class PredictionAdmin(GridPages):
         "created_column",
     )
     list_display_links = ("thumbnail", "label_column")
-    list_filter = ("recognizer", "state", VersionFilter, LabelFilter, MarginFilter, "answer")
-    list_select_related = ("recognizer", "model_version")
+    list_filter = (
+        "recognizer",
+        "state",
+        VersionFilter,
+        LabelFilter,
+        MarginFilter,
+        "answer",
+        "created_at",
+    )
     list_per_page = 50
     show_full_result_count = False
-    date_hierarchy = "created_at"
-    search_fields = ("label", "suggested_label", "reviewed_label")
+    paginator = CappedPaginator
+    sortable_by = ("margin_column", "created_column")  # by these an index sorts
+    search_fields = ("label",)
     search_help_text = _("A label, or the whole id of a prediction.")
     actions = (confirm_predicted_label, accept_suggestion, set_label)
     change_form_template = "admin/recognition/prediction/change_form.html"
@@ -139,7 +146,8 @@ class PredictionAdmin(GridPages):
         try:
             prediction_id = UUID(search_term.strip())
         except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+            found = with_label_like(queryset, search_term.strip()) if search_term else queryset
+            return found, False
         return queryset.filter(pk=prediction_id), False
 
     @admin.display(description=_("picture"))
@@ -151,7 +159,7 @@ class PredictionAdmin(GridPages):
             reverse("recognition:picture", args=[prediction.pk]),
         )
 
-    @admin.display(description=_("label"), ordering="label")
+    @admin.display(description=_("label"))
     def label_column(self, prediction: Prediction) -> SafeString | str:
         """Return the predicted label, and beside it what people said instead."""
         if prediction.is_right is False:
@@ -174,7 +182,7 @@ class PredictionAdmin(GridPages):
             )
         return prediction.label
 
-    @admin.display(description=_("probability"), ordering="probability")
+    @admin.display(description=_("probability"))
     def probability_column(self, prediction: Prediction) -> str:
         """Return the probability of the predicted label as percent."""
         return percent(prediction.probability)
@@ -184,7 +192,7 @@ class PredictionAdmin(GridPages):
         """Return how far the best class leads, as percent."""
         return percent(prediction.margin)
 
-    @admin.display(description=_("version"), ordering="model_version__number")
+    @admin.display(description=_("version"))
     def version_column(self, prediction: Prediction) -> str:
         """Return the version, as "pests v3"."""
         return f"{prediction.recognizer.slug} v{prediction.model_version.number}"

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from django.contrib import admin
-from django.db.models import Count, Model, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Exists, Model, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from recognition.admin import formats
 from recognition.admin.base import admin_link
 from recognition.admin.dashboard_pages import DashboardPages
+from recognition.admin.lists import COUNTED, count_up_to
 from recognition.admin.retraining import RetrainMixin
 from recognition.models import ModelVersion, Prediction, Recognizer, Review
 
@@ -52,19 +54,10 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Recognizer]":
-        """Fetch the active versions and count the predictions along."""
-        counts = (
-            Prediction.objects.filter(recognizer=OuterRef("pk"))
-            .order_by()
-            .values("recognizer")
-            .annotate(count=Count("*"))
-            .values("count")
-        )
+        """Fetch the active versions along."""
         active = ModelVersion.objects.filter(is_active=True).defer("labels")
         rows: QuerySet[Recognizer] = super().get_queryset(request)
-        return rows.annotate(prediction_count=Subquery(counts)).prefetch_related(
-            Prefetch("versions", active, to_attr="active_versions")
-        )
+        return rows.prefetch_related(Prefetch("versions", active, to_attr="active_versions"))
 
     # Fields and rights
 
@@ -106,11 +99,10 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
         version = _active(recognizer)
         return None if version is None else formats.accuracy(version.metrics)
 
-    @admin.display(description=_("predictions"), ordering="prediction_count")
-    def prediction_count(self, recognizer: Recognizer) -> int:
-        """Return how many predictions it made; counted by `get_queryset`."""
-        count: int | None = getattr(recognizer, "prediction_count", None)
-        return count or 0
+    @admin.display(description=_("predictions"))
+    def prediction_count(self, recognizer: Recognizer) -> str:
+        """Return how many predictions it made, "1,000+" where they are more."""
+        return _counted(Prediction.objects.filter(recognizer=recognizer))
 
     @admin.display(description=_("dashboard"))
     def dashboard_link(self, recognizer: Recognizer) -> SafeString:
@@ -131,8 +123,17 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
 
     @admin.display(description=_("model versions"))
     def versions_link(self, recognizer: Recognizer) -> SafeString:
-        """Return a link to the list of its versions."""
-        return _list_link("modelversion", recognizer, recognizer.versions.count())
+        """Return a link to all its versions, and to one that waits for a decision."""
+        url = reverse("admin:recognition_modelversion_overview", args=[recognizer.pk])
+        link = format_html(
+            '<a class="lacewing-link" href="{}">{}</a>', url, recognizer.versions.count()
+        )
+        proposed = recognizer.versions.filter(is_proposed=True).first()
+        if proposed is None:
+            return link
+        gate = reverse("admin:recognition_modelversion_gate", args=[proposed.pk])
+        text = _("v%(number)d is proposed: decide") % {"number": proposed.number}
+        return format_html('{} · <a class="lacewing-link" href="{}">{}</a>', link, gate, text)
 
     @admin.display(description=_("predictions"))
     def predictions_link(self, recognizer: Recognizer) -> SafeString:
@@ -142,11 +143,22 @@ class RecognizerAdmin(RetrainMixin, DashboardPages):
     @admin.display(description=_("reviewed since the active version"))
     def reviewed_since(self, recognizer: Recognizer) -> str:
         """Return how many predictions were reviewed that the active version cannot know."""
-        reviews = Review.objects.filter(prediction__recognizer=recognizer)
+        reviewed = Prediction.objects.filter(pk=OuterRef("prediction"), recognizer=recognizer)
+        reviews = Review.objects.filter(Exists(reviewed))
         version = _active(recognizer)
         if version is not None:
             reviews = reviews.filter(created_at__gt=version.created_at)
-        return str(reviews.order_by().values("prediction").distinct().count())
+        latest = reviews.order_by("-created_at", "-id").values_list("prediction", flat=True)
+        pictures = len(set(latest[: COUNTED + 1]))
+        return _at_most(pictures)
+
+
+def _counted(rows: "QuerySet[Prediction]") -> str:
+    return _at_most(count_up_to(rows, COUNTED + 1))
+
+
+def _at_most(count: int) -> str:
+    return f"{number_format(COUNTED)}+" if count > COUNTED else number_format(count)
 
 
 def _active(recognizer: Recognizer) -> ModelVersion | None:
@@ -154,7 +166,7 @@ def _active(recognizer: Recognizer) -> ModelVersion | None:
     return versions[0] if versions else None
 
 
-def _list_link(rows: str, recognizer: Recognizer, count: int) -> SafeString:
+def _list_link(rows: str, recognizer: Recognizer, count: str) -> SafeString:
     url = reverse(f"admin:recognition_{rows}_changelist")
     return format_html(
         '<a class="lacewing-link" href="{}?recognizer__id__exact={}">{}</a>',

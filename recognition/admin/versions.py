@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +21,7 @@ from recognition.admin.version_pages import back_to
 from recognition.admin.versions_challenger import ChallengerPages
 from recognition.admin.versions_files import FilePages, downloads_of
 from recognition.admin.versions_gate import GatePages
-from recognition.admin.versions_overview import OverviewPages
+from recognition.admin.versions_overview import OverviewPages, state_of
 from recognition.leaderboards import read_leaderboard
 from recognition.models import ModelVersion
 
@@ -34,7 +35,7 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
     list_display = (
         "recognizer",
         "number_column",
-        "is_active",
+        "state",
         "architecture",
         "accuracy",
         "calibration_error",
@@ -43,7 +44,7 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
     )
     list_display_links = ("recognizer", "number_column")
     sortable_by = ()
-    list_filter = ("recognizer", "is_active", "architecture")
+    list_filter = ("recognizer", "is_active", "is_proposed", "is_challenger", "architecture")
     list_select_related = ("recognizer",)
     list_per_page = 50
     actions = None
@@ -64,6 +65,19 @@ class ModelVersionAdmin(GatePages, OverviewPages, ChallengerPages, FilePages):
     def number_column(self, version: ModelVersion) -> str:
         """Return the number, as "v3"."""
         return f"v{version.number}"
+
+    @admin.display(description=_("state"))
+    def state(self, version: ModelVersion) -> SafeString:
+        """Return what it does; a proposal leads to where it is decided on."""
+        text, tone = state_of(version)
+        if version.is_proposed:
+            url = reverse("admin:recognition_modelversion_gate", args=[version.pk])
+            text = format_html('<a href="{}">{}</a>', url, _("proposed: decide"))
+        return format_html(
+            '<span class="lacewing-badge{}">{}</span>',
+            f" lacewing-badge--{tone}" * bool(tone),
+            text,
+        )
 
     @admin.display(description=_("recognizer"))
     def recognizer_link(self, version: ModelVersion) -> SafeString:

@@ -51,7 +51,7 @@ class OverviewPages(VersionPages):
             rows=[
                 {
                     "version": version,
-                    "state": _state(version),
+                    "state": state_of(version),
                     "verdict": _verdict(version),
                     "accuracy": formats.accuracy(version.metrics),
                     "ece": formats.percent_or_dash(version.metrics.get("ece")),
@@ -103,7 +103,7 @@ class OverviewPages(VersionPages):
         )
 
 
-def _state(version: ModelVersion) -> tuple[str | Promise, str]:
+def state_of(version: ModelVersion) -> tuple[str | Promise, str]:
     """Return what a version does, and the tone in which that is shown."""
     if version.is_active:
         return _("active"), "good"

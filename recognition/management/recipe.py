@@ -40,7 +40,7 @@ def add_recipe_arguments(parser: CommandParser) -> None:
         help="a first answer in the least time: one epoch, or only a new head on a backbone",
     )
     group.add_argument("--augmentation", choices=("auto", "none", "light", "strong"))
-    group.add_argument("--mix", choices=("none", "mixup", "cutmix"))
+    group.add_argument("--mix", choices=("none", "mixup", "cutmix", "both"))
     group.add_argument(
         "--batch-size",
         type=_batch_size,

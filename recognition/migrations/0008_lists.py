@@ -28,16 +28,24 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="prediction",
             index=models.Index(
-                fields=["recognizer", "-created_at", "answer"], name="uploads_by_time"
+                fields=["recognizer", "-created_at", "answer", "margin"], name="uploads_by_time"
             ),
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["state", "-created_at"], name="newest_of_state"),
+            index=models.Index(fields=["visitor_id", "-created_at"], name="newest_of_visitor"),
         ),
         migrations.AddIndex(
             model_name="prediction",
-            index=models.Index(fields=["label", "-created_at"], name="newest_of_label"),
+            index=models.Index(fields=["state", "-created_at", "recognizer"], name="newest_of_state"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["label", "-created_at", "recognizer", "margin"], name="newest_of_label"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["answer", "-created_at", "recognizer"], name="newest_of_answer"),
         ),
         migrations.AddIndex(
             model_name="prediction",

@@ -228,9 +228,15 @@ class Prediction(models.Model):
                 name="audited_answers",
             ),
             # Uploads of a time and what was answered; lists, the newest first.
-            models.Index(fields=["recognizer", "-created_at", "answer"], name="uploads_by_time"),
-            models.Index(fields=["state", "-created_at"], name="newest_of_state"),
-            models.Index(fields=["label", "-created_at"], name="newest_of_label"),
+            models.Index(
+                fields=["recognizer", "-created_at", "answer", "margin"], name="uploads_by_time"
+            ),
+            models.Index(fields=["visitor_id", "-created_at"], name="newest_of_visitor"),
+            models.Index(fields=["state", "-created_at", "recognizer"], name="newest_of_state"),
+            models.Index(
+                fields=["label", "-created_at", "recognizer", "margin"], name="newest_of_label"
+            ),
+            models.Index(fields=["answer", "-created_at", "recognizer"], name="newest_of_answer"),
             models.Index(fields=["model_version", "-created_at"], name="newest_of_version"),
             models.Index(
                 fields=["recognizer", "reviewed_label"],

@@ -53,7 +53,7 @@ function show(html) {
   const overlay = document.getElementById("activation-switch");
   if (overlay) overlay.checked = showsActivation;
   say(body().dataset.said, "refused" in body().dataset);
-  holder.scrollTop = 0;
+  scrollTo(0, 0); // on a telephone the answer stood below the picture
   focusCard();
 }
 

@@ -34,6 +34,7 @@ PAGES = (
     "recognition/modelversion/of/1/challenger/",
     "recognition/modelversion/of/2/challenger/",
     "recognition/activation/",
+    "recognition/erasurereceipt/",
     "recognition/activation/of/1/",
     "auth/user/",
     "auth/user/add/",

@@ -47,6 +47,7 @@ def test_mirror_alone_gives_the_picture_or_its_mirror_image() -> None:
         shear_rad=st.floats(0, 0.5),
         zoom=st.floats(0, 0.5),
         shift=st.floats(0, 0.5),
+        crop=st.floats(0.1, 1),
         mirror=st.booleans(),
         thickness=st.floats(0, 1),
         fill=st.floats(0, 1),
@@ -80,6 +81,59 @@ def test_half_of_the_narrow_drawings_are_widened_and_none_is_cut() -> None:
     assert 0.3 < np.mean(widths == 10) < 0.7
     assert widths.max() in (18, 19, 20)
     np.testing.assert_array_equal(heights, 20)
+
+
+def test_a_crop_shows_parts_of_at_least_the_given_area_wherever_they_lie() -> None:
+    ramp = np.arange(64, dtype=np.uint8) * 4
+    across = np.broadcast_to(ramp[:, None], (256, 64, 64, 1))
+    down = np.broadcast_to(ramp[:, None, None], (256, 64, 64, 1))
+    moved = [
+        augment(tf.constant(ramps), Augmentation(crop=0.25), KEY).numpy()
+        for ramps in (across, down)
+    ]
+    pictures = [values[..., 0].astype(float) / 4 for values in moved]
+    left, right = pictures[0][:, 0, 0], pictures[0][:, 0, -1]
+    top, bottom = pictures[1][:, 0, 0], pictures[1][:, -1, 0]
+    areas = (right - left) * (bottom - top) / 63**2
+    assert 0.2 < areas.min() < 0.35
+    assert areas.max() > 0.9
+    assert left.max() > 15
+    assert right.min() < 48
+
+
+def test_contrast_and_saturation_change_what_they_say_alone() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(60, 190, (16, 12, 12, 3), dtype=np.uint8)
+    luma = np.array([0.299, 0.587, 0.114])
+    before = pictures.astype(float)
+    contrast = augment(tf.constant(pictures), Augmentation(contrast=0.3), KEY).numpy().astype(float)
+    spreads = contrast.std(axis=(1, 2, 3)) / before.std(axis=(1, 2, 3))
+    assert spreads.min() < 0.85
+    assert spreads.max() > 1.15
+    np.testing.assert_allclose((contrast @ luma).mean((1, 2)), (before @ luma).mean((1, 2)), atol=1)
+    colours = (
+        augment(tf.constant(pictures), Augmentation(saturation=0.3), KEY).numpy().astype(float)
+    )
+    assert np.abs(colours - before).max() > 5
+    np.testing.assert_allclose(colours @ luma, before @ luma, atol=1)
+
+
+def test_both_mixes_take_turns_and_some_batches_stay() -> None:
+    pictures, truth = colored_pictures(6, 8)
+    shares = np.eye(3, dtype=np.float32)[truth]
+    kinds = set()
+    for key in range(40):
+        mixed, labels, _ = mix_pictures(
+            tf.constant(pictures), shares, np.ones(len(truth), np.float32), "both",
+            tf.constant([key, 1], tf.int64),
+        )  # fmt: skip
+        np.testing.assert_allclose(labels.numpy().sum(axis=1), 1, rtol=1e-6)
+        known = (mixed.numpy()[:, None] == pictures[None]).all(axis=-1).any(axis=1)
+        if (mixed.numpy() == pictures).all():
+            kinds.add("none")
+        else:
+            kinds.add("cutmix" if known.all() else "mixup")
+    assert kinds == {"none", "cutmix", "mixup"}
 
 
 def test_mixing_nothing_changes_nothing() -> None:

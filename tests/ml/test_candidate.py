@@ -2,14 +2,19 @@
 
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from ml.artifact import NOVELTY_NAME
-from ml.build import BuildSpec, build
-from ml.candidate import evenly_spread
+from ml.build import BuildSpec, build, follow_plan, read_pictures
+from ml.candidate import evenly_spread, make_candidate
 from ml.dataset import load_dataset
 from ml.errors import TrainingError
 from ml.inference import Classifier
+from ml.outputs import served_outputs
+from ml.pipeline import cache_pictures
+from ml.scoring import served
 from ml.training_options import TrainingOptions
 from tests.ml.training_pictures import colored_pictures, write_folder
 
@@ -50,6 +55,32 @@ def test_a_network_that_could_not_be_served_is_refused_before_it_is_trained(
     assert refusal.value.code == "cannot_export"
     assert not spec.output.exists()
     assert not (spec.workspace / "checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_training_outputs_of_a_new_head_alone_are_those_that_are_served(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    weights = tmp_path / "backbone.weights.h5"
+    keras.applications.MobileNetV3Small(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    ).save_weights(weights)
+    spec = spec_for(
+        tmp_path, architecture="mobilenet_v3_small", weights=str(weights), image_size_px=32,
+        epochs=0,
+    )  # fmt: skip
+    dataset = read_pictures(spec)
+    plan = follow_plan(spec, dataset)
+    cache = cache_pictures(dataset, plan.preprocessing, cache_dir=spec.cache_dir)
+    candidate = make_candidate(
+        dataset, plan, cache, name=spec.name, sources=spec.sources, workspace=spec.workspace
+    )
+    with served(candidate.metadata, candidate.network, spec.workspace) as classifier:
+        examples = candidate.train.examples
+        expected = served_outputs(classifier, *cache.of(examples), examples)
+    assert candidate.train.examples == dataset.of_split("train")
+    np.testing.assert_array_equal(candidate.train.truth, expected.truth)
+    np.testing.assert_allclose(candidate.train.embeddings, expected.embeddings, atol=0.01)
+    np.testing.assert_allclose(candidate.train.logits, expected.logits, atol=0.05)
 
 
 def test_a_sample_keeps_every_label_in_its_share(tmp_path: Path) -> None:

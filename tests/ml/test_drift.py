@@ -29,6 +29,10 @@ def test_one_wrong_answer_more_of_few_is_chance_however_good_it_was() -> None:
     assert change(weeks).direction == "steady"
 
 
+def test_a_first_error_after_a_perfect_record_is_steady() -> None:
+    assert change([*[Share(30, 30)] * 12, Share(29, 30)]).direction == "steady"
+
+
 def test_a_small_week_is_pooled_with_those_before_until_there_are_enough() -> None:
     found = change([*STEADY, Share(4, 8), Share(4, 8), Share(3, 7)])
     assert (found.recent, found.recent_weeks) == (Share(11, 23), 3)

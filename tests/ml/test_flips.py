@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,21 @@ def test_a_picture_that_has_gone_is_listed_without_it(
 
     assert flips.lost[0].jpeg == b""
     assert Flips.from_bytes(flips.to_bytes()) == flips
+
+
+def test_of_an_upload_no_copy_is_kept(
+    comparison: Comparison, examples: list[Example], candidate: Classifier, incumbent: Classifier
+) -> None:
+    uploads = [replace(example, name=f"prediction {example.name}") for example in examples]
+    lost = tuple(replace(flip, name=f"prediction {flip.name}") for flip in comparison.lost)
+
+    flips = picture_flips(
+        replace(comparison, gained=(), lost=lost), uploads, candidate=candidate, incumbent=incumbent
+    )
+
+    assert flips.lost[0].jpeg == b""
+    assert (flips.lost[0].width_px, flips.lost[0].height_px) == (320, 160)
+    assert flips.lost[0].new_look is not None
 
 
 # Reading

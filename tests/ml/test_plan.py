@@ -9,6 +9,7 @@ from PIL import Image
 from ml.dataset import Dataset, load_dataset
 from ml.errors import TrainingError
 from ml.plan import Plan, make_plan
+from ml.recipes import recipe_for
 from ml.training_options import TrainingOptions
 from tests.ml.training_pictures import write_folder
 
@@ -42,6 +43,29 @@ def test_photographs_get_an_imagenet_backbone(photos: Dataset) -> None:
     assert plan.config.weights == "imagenet"
     assert (plan.preprocessing.height_px, plan.preprocessing.width_px) == (224, 224)
     assert plan.config.augmentation == "photos"
+
+
+def test_a_backbone_sees_pictures_cropped_as_it_learned_them(photos: Dataset) -> None:
+    assert make_plan(photos, TrainingOptions()).preprocessing.fit == "crop"
+    asked = make_plan(photos, TrainingOptions(architecture="residual_cnn"))
+    assert asked.preprocessing.fit == "stretch"
+
+
+def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> None:
+    config = make_plan(photos, TrainingOptions(architecture="residual_cnn")).config
+    assert (config.optimizer, config.epochs) == ("muon", 200)
+    assert (config.augmentation, config.mix) == ("photos_strong", "both")
+    plain = TrainingOptions(architecture="residual_cnn", augmentation="light", mix="none")
+    config = make_plan(photos, plain).config
+    assert (config.augmentation, config.mix) == ("photos_light", "none")
+    config = make_plan(photos, TrainingOptions(architecture="residual_cnn", quick=True)).config
+    assert (config.augmentation, config.mix, config.epochs) == ("none", "none", 1)
+
+
+@pytest.mark.parametrize(("photos", "epochs"), [(3_250, 200), (13_000, 50), (1_000_000, 30)])
+def test_many_photographs_are_each_seen_less_often(photos: int, epochs: int) -> None:
+    assert recipe_for("residual_cnn").epochs_for(photos) == epochs
+    assert recipe_for("cnn").epochs_for(photos) == 30
 
 
 def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
@@ -85,7 +109,7 @@ def test_a_quick_training_is_one_epoch_or_a_head_on_smaller_pictures(
 ) -> None:
     assert make_plan(small, TrainingOptions(quick=True)).config.epochs == 1
     plan = make_plan(photos, TrainingOptions(quick=True))
-    assert (plan.config.epochs, plan.preprocessing.width_px) == (0, 160)
+    assert (plan.config.epochs, plan.preprocessing.width_px) == (0, 192)
 
 
 def test_simple_networks_are_not_augmented_unless_asked(small: Dataset) -> None:

@@ -53,6 +53,7 @@ def test_a_test_picture_deleted_meanwhile_is_left_out_where_it_must_be_read_agai
         cache,
         incumbent=incumbent,
         scratch=tmp_path,
+        with_pictures=True,
     )
 
     assert scores.incumbent is not None

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +14,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from ml.flips import FLIPS_NAME
+from ml.flips import FLIPS_NAME, Flips
 from recognition import gating, services
 from recognition.models import Activation, ModelVersion, Recognizer, SnapshotItem, TrainingRun
-from tests.recognition.flips import many_flips
+from tests.recognition.flips import flipped, many_flips
 from tests.recognition.predictions import make_prediction
 from tests.recognition.test_gating import comparison
 
@@ -101,6 +103,22 @@ def test_flips_have_pages(admin_client: Client, kept: ModelVersion) -> None:
     content = admin_client.get(url_of("gate", kept), {"lost": "2"}).content.decode()
     assert "lost 14.jpg" in content
     assert "lost 1.jpg" not in content
+
+
+def test_pictures_of_uploads_come_from_where_they_are_stored_while_they_are(
+    admin_client: Client, incumbent: ModelVersion, add_version: AddVersion
+) -> None:
+    prediction = make_prediction(incumbent)
+    lost = tuple(
+        replace(flipped(f"prediction {name}"), jpeg=b"") for name in (prediction.pk, uuid.uuid4())
+    )
+    flips = Flips(gained=(), lost=lost, gained_in_all=0, lost_in_all=2)
+    version = add_version(activate=False, files={FLIPS_NAME: flips.to_bytes()})
+
+    content = admin_client.get(url_of("gate", version)).content.decode()
+
+    assert content.count(reverse("recognition:picture", args=[prediction.pk])) == 2
+    assert content.count("The picture is gone.") == 2
 
 
 def test_a_version_that_was_never_judged_has_a_page_too(
@@ -200,6 +218,19 @@ def test_a_proposal_is_rejected_and_its_version_kept(
     assert active_numbers(recognizer) == [1]
     again = admin_client.post(url_of("reject", proposed), follow=True)
     assert "does not wait for a decision" in texts(again)[0]
+
+
+def test_lists_lead_to_a_proposal_that_waits(
+    admin_client: Client, proposed: ModelVersion, recognizer: Recognizer
+) -> None:
+    versions = reverse("admin:recognition_modelversion_changelist")
+    page = reverse("admin:recognition_recognizer_change", args=[recognizer.pk])
+
+    content = admin_client.get(versions, {"is_proposed__exact": "1"}).content.decode()
+    assert f'<a href="{url_of("gate", proposed)}">proposed: decide</a>' in content
+    content = admin_client.get(page).content.decode()
+    assert "v2 is proposed: decide" in content
+    assert url_of("overview", recognizer) in content
 
 
 def test_a_proposal_is_rejected_by_post_alone(admin_client: Client, proposed: ModelVersion) -> None:

@@ -194,6 +194,18 @@ def test_agreement_and_audit_are_counted_on_the_same_pictures(
     assert audit.champion_interval[0] < 2 / 5 < audit.champion_interval[1]
 
 
+def test_only_the_latest_pictures_are_counted(
+    challenger: ModelVersion, champion: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challengers, "MOST_SEEN", 2)
+    for label in ("blue", "blue", "red", "green"):
+        shadow(make_prediction(champion), challenger, label)
+
+    result = challengers.standing(challenger, champion)
+
+    assert (result.n, result.agreed) == (2, 1)
+
+
 def test_a_challenger_that_saw_nothing_has_no_agreement(
     challenger: ModelVersion, champion: ModelVersion
 ) -> None:

@@ -67,6 +67,7 @@ def finish_later(settings: Any) -> int:
     return erasing.follow_up_all()
 
 
+@pytest.mark.slow
 def test_deleted_before_it_was_read_a_training_goes_on_without_it(
     reviewed: list[Prediction],
     tmp_path: Path,

@@ -219,6 +219,25 @@ def test_a_queue_is_read_from_its_own_index(
     assert "TEMP B-TREE FOR ORDER BY" not in plan
 
 
+@pytest.mark.parametrize("key", QUEUES)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="reads SQLite's plan")
+def test_one_card_is_looked_up_and_not_searched_for(
+    key: str,
+    version: ModelVersion,
+    add_version: Callable[..., ModelVersion],
+    recognizer: Recognizer,
+    rosa: User,
+    otto: User,
+) -> None:
+    challenger = add_version(activate=False)
+    ModelVersion.objects.filter(pk=challenger.pk).update(is_challenger=True)
+    card = make_prediction(version)
+    review_predictions([card], "red", otto)
+    plan = QUEUES[key].rows(recognizer, rosa).filter(pk=card.pk).explain()
+    by_id = "recognition_prediction USING INDEX sqlite_autoindex_recognition_prediction_1 (id=?)"
+    assert by_id in plan
+
+
 # Labels
 
 

@@ -310,11 +310,29 @@ def test_a_disputed_card_names_both_opinions_and_suggests_neither(
 
     opinions = page.context["card"].opinions
     assert [(o.reviewer, o.label) for o in opinions] == [("rosa", "red"), ("otto", "")]
+    labels = [choice.label for choice in page.context["card"].choices]
+    assert labels == ["red", "green", "blue"]
     assert "data-accept" not in page.content.decode()
     page = post(desk, cards[0], "disputed", none="1")
     cards[0].refresh_from_db()
     assert (cards[0].state, cards[0].reviewed_label) == (AGREED, "")
     assert shown(page) is None
+
+
+def test_what_reviewers_named_comes_before_what_the_network_finds_likely(
+    desk: Client, rosa: User, otto: User, cards: list[Prediction]
+) -> None:
+    review_predictions([cards[0]], "mauve", rosa)
+    review_predictions([cards[0]], "blue", otto)
+
+    choices = desk.get(card_url("disputed")).context["card"].choices
+
+    assert [(c.key, c.label, c.probability) for c in choices] == [
+        ("1", "mauve", None),
+        ("2", "blue", 0.1),
+        ("3", "red", 0.7),
+        ("4", "green", 0.2),
+    ]
 
 
 def test_markup_in_labels_is_escaped(
@@ -355,7 +373,7 @@ def test_the_grid_shows_the_open_pictures_of_one_label(
 def test_pages_of_the_grid_follow_each_other_without_gaps(
     desk: Client, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid_pages, "PICTURES_A_PAGE", 3)
+    monkeypatch.setattr(grid_pages, "PICTURES_A_PAGE", 2)
     now = timezone.now()  # three at the same moment: the id decides
     times = [now, now, now, *(now - timedelta(minutes=n) for n in range(1, 5))]
     rows = [make_prediction(version, created_at=time) for time in times]
@@ -366,7 +384,7 @@ def test_pages_of_the_grid_follow_each_other_without_gaps(
         url = page.context["next_url"]
     assert len(seen) == len(rows)
     assert set(seen) == set(rows)
-    assert desk.get(f"{GRID_URL}&label=red&after=nonsense_1").context["pictures"] == seen[:3]
+    assert desk.get(f"{GRID_URL}&label=red&after=nonsense_1").context["pictures"] == seen[:2]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_an_odd_page_number_still_shows_a_page(
 def test_it_asks_the_database_as_often_for_a_page_as_for_one_picture(
     client: Client, many: list[Prediction], django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         client.get("/history/")
 
 
@@ -110,7 +110,7 @@ def test_what_a_newer_version_says_stands_beside_the_first_answer(
                 is_shadow=is_shadow,
             )  # fmt: skip
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         content = text_of(client.get("/history/"))
 
     assert content.count("Version 2 now says blue") == 1

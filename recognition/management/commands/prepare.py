@@ -17,6 +17,8 @@ from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
+from recognition.statistics import gather_statistics
+
 ADMIN_NAME: Final = "admin"
 STAMP_NAME: Final = ".made-from"
 
@@ -38,6 +40,7 @@ class Command(BaseCommand):
             Path(directory).mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(settings.DATA_DIR / ".prepare.lock"):
             self._migrate()
+            gather_statistics()
             self._collect_static()
             self._register_shipped()
             self._make_admin()
