@@ -7,8 +7,9 @@ the frozen test pictures as the gate compares them. Once the 200 are the ones th
 doubtful pictures hands out (`ml.diversity`), once they are drawn at random, all else equal; the
 difference in test accuracy is taken pair by pair over the seeds.
 
-To be affordable each version is a new head on the frozen backbone, trained by the recipe of
-`--quick` on embeddings that are computed once and kept in the cache. Reviewers make no mistakes.
+To be affordable each version is a new head on the frozen backbone: trained by the recipe of
+`--quick`, or with `--head linear` fitted in closed form (`ml.heads`), on embeddings that are
+computed once and kept in the cache. Reviewers make no mistakes.
 """
 
 import argparse
@@ -18,13 +19,12 @@ import math
 import statistics
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Final
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -36,6 +36,7 @@ from ml.config import TrainingConfig
 from ml.dataset import Dataset, Split, load_dataset
 from ml.diversity import Point, pick
 from ml.features import FEATURES_NAME, head_features
+from ml.heads import Condenser, LinearHead
 from ml.pipeline import cache_pictures
 from ml.plan import make_plan
 from ml.sketch import sketch
@@ -54,6 +55,8 @@ STUDENT: Final = {
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
+Head = Callable[[Floats], Floats]
+"""From embeddings (n, depth) to logits (n, classes)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,10 @@ class Round:
 class Simulation:
     """The pictures, seen once by the frozen backbone."""
 
-    def __init__(self, dataset: Dataset, options: TrainingOptions, cache_dir: Path) -> None:
+    def __init__(
+        self, dataset: Dataset, options: TrainingOptions, cache_dir: Path, *, linear: bool
+    ) -> None:
+        self._train_head = self._linear_head if linear else self._recipe_head
         plan = make_plan(dataset, options)
         self.labels = dataset.labels
         self.config: TrainingConfig = plan.config
@@ -152,8 +158,21 @@ class Simulation:
             random_verdict=after["random"].verdict,
         )
 
-    def _learn(self, rows: Indices, seed: int) -> tuple[keras.Model, float]:
+    def _learn(self, rows: Indices, seed: int) -> tuple[Head, float]:
         """Train a head on some training pictures; return it and its temperature."""
+        head = self._train_head(rows, seed)
+        validation = self.features["validation"]
+        return head, fit_temperature(head(validation.embeddings), validation.truth)
+
+    def _linear_head(self, rows: Indices, seed: int) -> Head:
+        known = self.features["train"]
+        embeddings = np.concatenate([known.embeddings[rows], known.mirrored[rows]])
+        truth = np.tile(known.truth[rows], 2).astype(np.intp)
+        condenser = Condenser.fit(embeddings, seed=seed)
+        fitted = LinearHead.fit(condenser.apply(embeddings), truth, len(self.labels))
+        return lambda seen: fitted.logits(condenser.apply(seen)).astype(np.float32)
+
+    def _recipe_head(self, rows: Indices, seed: int) -> Head:
         known, validation = self.features["train"], self.features["validation"]
         with tempfile.TemporaryDirectory(prefix="lacewing-reviewing-") as folder:
             workspace = Path(folder)
@@ -174,15 +193,15 @@ class Simulation:
             )
             config = TrainingConfig.from_dict(self.config.to_dict() | {"seed": seed})
             trained = train(data, config, workspace=workspace, progress=False)
-        head = trained.network.get_layer("head")
-        return head, fit_temperature(_logits(head, validation.embeddings), validation.truth)
+        layer = trained.network.get_layer("head")
+        return lambda seen: np.asarray(layer.predict(seen, batch_size=1024, verbose=0), np.float32)
 
-    def _test_probabilities(self, head: keras.Model, temperature: float) -> Floats:
+    def _test_probabilities(self, head: Head, temperature: float) -> Floats:
         return self._probabilities(head, temperature, self.features["test"].embeddings)
 
     @staticmethod
-    def _probabilities(head: keras.Model, temperature: float, embeddings: Floats) -> Floats:
-        return softmax(_logits(head, embeddings), temperature)
+    def _probabilities(head: Head, temperature: float, embeddings: Floats) -> Floats:
+        return softmax(head(embeddings), temperature)
 
 
 def doubtful(probabilities: Floats, embeddings: Floats, count: int) -> Indices:
@@ -226,6 +245,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seeds", type=int, default=5, help="at least 5 (5)")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    parser.add_argument("--head", default="recipe", choices=("recipe", "linear"))
     arguments = parser.parse_args()
     if arguments.seeds < 5:
         parser.error(f"Received {arguments.seeds} seeds; an interval needs at least 5.")
@@ -234,7 +254,8 @@ def main() -> None:
     options = TrainingOptions(
         architecture="mobilenet_v2", weights=str(arguments.weights), quick=True
     )
-    simulation = Simulation(dataset, options, arguments.cache)
+    is_linear = arguments.head == "linear"
+    simulation = Simulation(dataset, options, arguments.cache, linear=is_linear)
     print(f"pictures: { {split: len(f.truth) for split, f in simulation.features.items()} }")
     for name in arguments.settings:
         rounds = []
@@ -260,10 +281,6 @@ def _facts(one: Round) -> list[tuple[str, object]]:
 def _is_hidden(group: str, share: float, seed: int) -> bool:
     digest = hashlib.sha256(f"hidden:{seed}:{group}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 < share
-
-
-def _logits(head: keras.Model, embeddings: Floats) -> Floats:
-    return np.asarray(head.predict(embeddings, batch_size=1024, verbose=0), np.float32)
 
 
 if __name__ == "__main__":
