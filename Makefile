@@ -22,7 +22,7 @@ export HOST PORT
 # Without compiled modules every start would take half a second more.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test test-browser test-server test-networks test-readme lint format shell bench lock clean
+.PHONY: help run test test-browser test-server test-networks test-readme screenshots lint format shell bench lock clean
 
 help:  ## list these commands
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ run: $(RUNTIME)  ## install, prepare and serve on http://127.0.0.1:8000 (HOST, P
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEVELOPMENT)  ## run the tests (ARGS="-k name" passes options to pytest)
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 test-browser: $(DEVELOPMENT)  ## run the tests that drive Chromium
 	@exec $(BIN)/python -m pytest -m browser $(ARGS)
@@ -44,6 +44,9 @@ test-networks: $(DEVELOPMENT)  ## hold the largest networks to their contract; t
 
 test-readme: $(DEVELOPMENT)  ## run the longer commands of the README
 	@exec $(BIN)/python -m pytest -m readme $(ARGS)
+
+screenshots: $(DEVELOPMENT)  ## take the pictures of docs/screenshots anew; takes minutes
+	@exec $(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 lint: $(DEVELOPMENT)  ## check style, types and who imports whom
 	$(BIN)/ruff check .

@@ -6,7 +6,6 @@ batch is fixed at one picture, for batching gains nothing on a CPU.
 """
 
 import math
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +13,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ml.conversion import converted
 from ml.errors import TrainingError
 from ml.network_checks import MAX_TENSOR_ELEMENTS
 
-SIGNATURE = "serve"
-MOST_LAYERS_TRIED = 200  # converting more than these takes as long as a small training
+MOST_LAYERS_TRIED = 150  # converting more than these takes as long as a small training
 
 
 def round_to_float16(network: keras.Model) -> None:
@@ -69,23 +68,7 @@ def export_litert(network: keras.Model) -> bytes:
     (1, h, w, classes), all float32. Raises TrainingError("cannot_export") when the
     converter refuses.
     """
-    image = tf.TensorSpec((1, *network.input_shape[1:]), tf.uint8, name="image")
-    with tempfile.TemporaryDirectory(prefix="lacewing-export-") as directory:
-        try:
-            archive = keras.export.ExportArchive()
-            archive.track(network)
-            archive.add_endpoint(SIGNATURE, _server(network), input_signature=[image])
-            archive.write_out(directory, verbose=False)
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                directory, signature_keys=[SIGNATURE]
-            )
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
-            return bytes(converter.convert())
-        except Exception as error:
-            raise TrainingError(
-                "cannot_export", f"LiteRT cannot run the network {network.name!r}: {error}"
-            ) from error
+    return converted(_server(network), network.input_shape[1:], name=network.name, float16=True)
 
 
 def _server(network: keras.Model) -> Any:

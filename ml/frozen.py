@@ -6,7 +6,6 @@ picture each: twice as fast as the same layers in TensorFlow on the machine it w
 
 import os
 import queue
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,12 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from ml.errors import TrainingError
-
-SIGNATURE = "serve"
+from ml.conversion import SIGNATURE, converted
 
 
 class FrozenPart:
@@ -52,23 +48,11 @@ def frozen(network: keras.Model) -> Iterator[FrozenPart]:
 
     Raises TrainingError("cannot_export") when the converter refuses.
     """
-    image = tf.TensorSpec((1, *network.input_shape[1:]), tf.uint8, name="image")
-    with tempfile.TemporaryDirectory(prefix="lacewing-frozen-") as directory:
-        archive = keras.export.ExportArchive()
-        archive.track(network)
-        archive.add_endpoint(
-            SIGNATURE,
-            lambda image: {"output": network(image, training=False)},
-            input_signature=[image],
-        )
-        archive.write_out(directory, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
-        try:
-            content = converter.convert()
-        except Exception as error:
-            raise TrainingError(
-                "cannot_export", f"LiteRT cannot run the network {network.name!r}: {error}"
-            ) from error
+    content = converted(
+        lambda image: {"output": network(image, training=False)},
+        network.input_shape[1:],
+        name=network.name,
+    )
     threads = os.cpu_count() or 1
     runners = []
     for _ in range(threads):

@@ -35,8 +35,11 @@ PERIOD_S: Final = 60.0
 STOP_S: Final = 20.0  # to finish short jobs, and to stop a training
 MOST_ATTEMPTS: Final = 3  # of a job in whose midst workers die
 LOWER_PRIORITY: Final = -10  # of such a job, so that the others come first
-KEPT_DAYS: Final = 7
-PRUNED_AT_ONCE: Final = 1000
+KEPT: Final = {
+    TaskResultStatus.SUCCESSFUL: timedelta(days=1),  # there may be one for every upload
+    TaskResultStatus.FAILED: timedelta(days=7),
+}
+PRUNED_AT_ONCE: Final = 900  # below the variables that one SQLite statement may have
 PERIODIC_LOCK: Final = "periodic"
 
 logger = logging.getLogger("lacewing.jobs")
@@ -191,11 +194,11 @@ def recover_jobs() -> None:
 
 def prune_results() -> None:
     """Delete the results of jobs that ended some time ago, a part at a time."""
-    ended_before = timezone.now() - timedelta(days=KEPT_DAYS)
-    old = DBTaskResult.objects.finished().filter(finished_at__lt=ended_before)
-    ids = list(old.order_by().values_list("pk", flat=True)[:PRUNED_AT_ONCE])
-    if ids:
-        DBTaskResult.objects.filter(pk__in=ids).delete()
+    for status, kept in KEPT.items():
+        old = DBTaskResult.objects.filter(status=status, finished_at__lt=timezone.now() - kept)
+        ids = list(old.order_by().values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+        if ids:
+            DBTaskResult.objects.filter(pk__in=ids).delete()
 
 
 def _priority_again(result: "DBTaskResult[Any, Any]") -> int:

@@ -154,17 +154,18 @@ def test_a_duty_that_fails_holds_up_no_other_and_only_one_worker_does_them(
     assert done == ["broken", "sound"]
 
 
-def test_old_results_are_deleted_and_new_ones_stay() -> None:
-    for days in (8, 6):
-        claimed = job_kinds.leave_a_mark.enqueue(days)
-        DBTaskResult.objects.filter(pk=claimed.id).update(
-            status=TaskResultStatus.SUCCESSFUL,
-            finished_at=timezone.now() - timedelta(days=days),
+def test_old_results_are_deleted_and_failures_stay_longer() -> None:
+    ended = [("SUCCESSFUL", 2), ("SUCCESSFUL", 0), ("FAILED", 8), ("FAILED", 2)]
+    for number, (status, days) in enumerate(ended):
+        job = job_kinds.leave_a_mark.enqueue(number)
+        DBTaskResult.objects.filter(pk=job.id).update(
+            status=status, finished_at=timezone.now() - timedelta(days=days)
         )
 
     worker.prune_results()
 
-    assert DBTaskResult.objects.get().args_kwargs["args"] == [6]
+    left = {row.args_kwargs["args"][0] for row in DBTaskResult.objects.all()}
+    assert left == {1, 3}
 
 
 # Schedules
