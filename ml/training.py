@@ -136,7 +136,7 @@ class _Run:
             optimizer="adamw", schedule="cosine", learning_rate=HEAD_RATE,
             weight_decay=HEAD_DECAY, ema=0.0,
         )  # fmt: skip
-        batch_size = self._head_batch()
+        batch_size = head_batch(len(truth))
         self._compile(head, config, HEAD_EPOCHS * max(1, len(truth) // batch_size))
         weights = class_weights(data.train_truth, len(data.labels))
 
@@ -174,10 +174,6 @@ class _Run:
                 top, "refine", self.config.epochs, batches, validation=validation, begin=progress
             )
         return done.history
-
-    def _head_batch(self) -> int:
-        """Return how many pictures a step of the head sees."""
-        return max(HEAD_LEAST_BATCH, min(HEAD_BATCH, len(self.data.train_truth) // HEAD_BATCHES))
 
     def _steps(self) -> int:
         """Return the number of steps of all epochs."""
@@ -218,7 +214,9 @@ class _Run:
         begin: Progress | None = None,
     ) -> Progress:
         """Run a phase from where its checkpoint stands; end with the best epoch's weights."""
-        batch_size = self._head_batch() if phase == "head" else self.config.batch_size
+        batch_size = self.config.batch_size
+        if phase == "head":
+            batch_size = head_batch(len(self.data.train_truth))
         pictures = self.data.validation if validation is None else validation
         truth = np.eye(len(self.data.labels), dtype=np.float32)[self.data.validation_truth]
         progress = self.store.load()
@@ -256,6 +254,11 @@ class _Run:
         patience = self.config.patience
         scores = [float(row["val_accuracy"]) for row in progress.history if row["phase"] == phase]
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def head_batch(pictures: int) -> int:
+    """Return how many of the training pictures a step of the head sees."""
+    return max(HEAD_LEAST_BATCH, min(HEAD_BATCH, pictures // HEAD_BATCHES))
 
 
 def _memorised(network: keras.Model, data: TrainingData) -> HistoryRow:
