@@ -4,14 +4,13 @@ What a version *is* stands in its immutable folder on disk; these rows say what 
 with it. Rules that must always hold are database constraints and triggers.
 """
 
+from recognition.models.embeddings import Embedding
 from recognition.models.predictions import (
     MAX_LABEL_CHARS,
     PROBABILITY_SUM_TOLERANCE,
     SETTLED_STATES,
-    Embedding,
     Prediction,
     PredictionQuerySet,
-    Reprediction,
     validate_probabilities,
 )
 from recognition.models.recognizers import (
@@ -20,7 +19,7 @@ from recognition.models.recognizers import (
     ModelVersion,
     Recognizer,
 )
-from recognition.models.repredictions import RepredictionRun
+from recognition.models.repredictions import Reprediction, RepredictionRun
 from recognition.models.reviews import Review, ReviewLease, ReviewSkip
 from recognition.models.training import (
     LOG_TAIL_CHARS,

@@ -1,8 +1,8 @@
-"""Predictions: what a version said of a picture, and what later versions say of it."""
+"""Predictions: what a version said of a picture."""
 
 import uuid
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,6 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from recognition.models.recognizers import ModelVersion, Recognizer
+
+if TYPE_CHECKING:
+    from recognition.models.repredictions import Reprediction
 
 PROBABILITY_SUM_TOLERANCE = 1e-3  # float16 weights and rounding to six decimals
 MAX_LABEL_CHARS = 200
@@ -346,81 +349,3 @@ class Prediction(models.Model):
         """Return the `top_k` most probable (label, probability), best first, ties by label."""
         pairs = zip(self.model_version.labels, self.probabilities, strict=True)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:top_k]
-
-
-class Embedding(models.Model):
-    """Where a picture lies for the network that saw it: a short sketch, to tell alike from unlike.
-
-    Kept apart from the prediction, whose rows lists read by the thousand.
-    """
-
-    prediction = models.OneToOneField(
-        Prediction,
-        models.CASCADE,
-        primary_key=True,
-        related_name="embedding",
-        verbose_name=_("prediction"),
-    )
-    sketch = models.BinaryField(
-        _("sketch"), help_text=_("See `ml.sketch`; comparable within one model version only.")
-    )
-
-    class Meta:
-        verbose_name = _("embedding")
-        verbose_name_plural = _("embeddings")
-
-    def __str__(self) -> str:
-        return str(self.prediction_id)
-
-
-class Reprediction(models.Model):
-    """What another version says of a picture that has its prediction already.
-
-    A challenger says it in the shadow of the active version; after a promotion the new version
-    says it of old pictures. The prediction itself, which people saw, stays as it was.
-    """
-
-    prediction = models.ForeignKey(
-        Prediction, models.CASCADE, related_name="repredictions", verbose_name=_("prediction")
-    )
-    model_version = models.ForeignKey(
-        ModelVersion,
-        models.PROTECT,
-        related_name="repredictions",
-        verbose_name=_("model version"),
-    )
-    probabilities = models.JSONField(_("probabilities"), validators=[validate_probabilities])
-    label = models.CharField(_("predicted label"), max_length=MAX_LABEL_CHARS)
-    probability = models.FloatField(_("probability"))
-    answer = models.CharField(
-        _("answer"), max_length=10, choices=Prediction.Answer, blank=True, default=""
-    )
-    is_shadow = models.BooleanField(_("made in the shadow of the active version"))
-    agrees = models.BooleanField(_("names the same label as the prediction"))
-    created_at = models.DateTimeField(_("created at"), default=timezone.now)
-
-    class Meta:
-        ordering = ("-created_at", "-id")
-        verbose_name = _("later prediction")
-        verbose_name_plural = _("later predictions")
-        constraints = (
-            # What makes the jobs that write them safe to repeat.
-            models.UniqueConstraint(
-                fields=["prediction", "model_version"], name="one_reprediction_per_version"
-            ),
-            models.CheckConstraint(
-                condition=Q(probability__gte=0) & Q(probability__lte=1),
-                name="reprediction_probability_between_0_and_1",
-            ),
-        )
-        indexes = (
-            models.Index(
-                fields=["model_version", "-created_at"],
-                condition=Q(agrees=False),
-                name="shadow_disagreements",
-            ),
-            models.Index(fields=["model_version", "agrees"], name="shadow_agreement"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.label} ({self.prediction_id})"

@@ -1,4 +1,4 @@
-"""Old pictures shown to a version again: how far that has come."""
+"""What other versions say of pictures that have their prediction, and how far that has come."""
 
 import uuid
 
@@ -8,7 +8,65 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from recognition.models.predictions import (
+    MAX_LABEL_CHARS,
+    Prediction,
+    validate_probabilities,
+)
 from recognition.models.recognizers import ModelVersion
+
+
+class Reprediction(models.Model):
+    """What another version says of a picture that has its prediction already.
+
+    A challenger says it in the shadow of the active version; after a promotion the new version
+    says it of old pictures. The prediction itself, which people saw, stays as it was.
+    """
+
+    prediction = models.ForeignKey(
+        Prediction, models.CASCADE, related_name="repredictions", verbose_name=_("prediction")
+    )
+    model_version = models.ForeignKey(
+        ModelVersion,
+        models.PROTECT,
+        related_name="repredictions",
+        verbose_name=_("model version"),
+    )
+    probabilities = models.JSONField(_("probabilities"), validators=[validate_probabilities])
+    label = models.CharField(_("predicted label"), max_length=MAX_LABEL_CHARS)
+    probability = models.FloatField(_("probability"))
+    answer = models.CharField(
+        _("answer"), max_length=10, choices=Prediction.Answer, blank=True, default=""
+    )
+    is_shadow = models.BooleanField(_("made in the shadow of the active version"))
+    agrees = models.BooleanField(_("names the same label as the prediction"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        verbose_name = _("later prediction")
+        verbose_name_plural = _("later predictions")
+        constraints = (
+            # What makes the jobs that write them safe to repeat.
+            models.UniqueConstraint(
+                fields=["prediction", "model_version"], name="one_reprediction_per_version"
+            ),
+            models.CheckConstraint(
+                condition=Q(probability__gte=0) & Q(probability__lte=1),
+                name="reprediction_probability_between_0_and_1",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["model_version", "-created_at"],
+                condition=Q(agrees=False),
+                name="shadow_disagreements",
+            ),
+            models.Index(fields=["model_version", "agrees"], name="shadow_agreement"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.prediction_id})"
 
 
 class RepredictionRun(models.Model):
