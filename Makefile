@@ -31,7 +31,7 @@ run: $(RUNTIME)  ## install, prepare and serve on http://127.0.0.1:8000 (HOST, P
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEVELOPMENT)  ## run the tests (ARGS="-k name" passes options to pytest)
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 test-browser: $(DEVELOPMENT)  ## run the tests that drive Chromium
 	@exec $(BIN)/python -m pytest -m browser $(ARGS)

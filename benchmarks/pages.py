@@ -153,9 +153,9 @@ def _pages() -> Iterator[tuple[str, str]]:
         query = f"?recognizer=pests&queue={queue}"
         yield from maybe(f"review card: {queue}", "prediction_review", query=query)
     yield from maybe("review grid", "prediction_grid", query="?recognizer=pests&label=slug")
-    yield from maybe("versions of a recognizer", "recognizer_versions", pests.pk)
+    yield from maybe("versions of a recognizer", "modelversion_overview", pests.pk)
     yield from maybe("gate", "modelversion_gate", version.pk)
-    yield from maybe("challenger", "recognizer_challenger", pests.pk)
+    yield from maybe("challenger", "modelversion_challenger", pests.pk)
     yield from maybe("activations", "activation_changelist")
     yield from maybe("retrain", "recognizer_retrain", pests.pk)
     yield from maybe("training runs", "trainingrun_changelist")

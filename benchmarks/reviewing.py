@@ -61,10 +61,9 @@ Head = Callable[[Floats], Floats]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """Embeddings and class indices of one split; `mirrored` only of the training pictures."""
+    """Embeddings and class indices of one split."""
 
     embeddings: Floats
-    mirrored: Floats
     truth: npt.NDArray[np.int32]
     groups: tuple[str, ...]
     names: tuple[str, ...]
@@ -109,13 +108,9 @@ class Simulation:
             pictures, truth = cache.of(examples)
             home = cache_dir / f"reviewing-{dataset.fingerprint[:16]}-{self._side_px}-{split}"
             home.mkdir(exist_ok=True)
-            both, _one = head_features(
-                network, pictures, pictures[:1], workspace=home, mirror=split == "train"
-            )
-            n = len(truth)
+            embeddings, _one = head_features(network, pictures, pictures[:1], workspace=home)
             self.features[split] = Features(
-                embeddings=both[:n],
-                mirrored=both[n:],
+                embeddings=embeddings,
                 truth=truth,
                 groups=tuple(example.group for example in examples),
                 names=tuple(example.name for example in examples),
@@ -166,8 +161,7 @@ class Simulation:
 
     def _linear_head(self, rows: Indices, seed: int) -> Head:
         known = self.features["train"]
-        embeddings = np.concatenate([known.embeddings[rows], known.mirrored[rows]])
-        truth = np.tile(known.truth[rows], 2).astype(np.intp)
+        embeddings, truth = known.embeddings[rows], known.truth[rows].astype(np.intp)
         condenser = Condenser.fit(embeddings, seed=seed)
         fitted = LinearHead.fit(condenser.apply(embeddings), truth, len(self.labels))
         return lambda seen: fitted.logits(condenser.apply(seen)).astype(np.float32)
@@ -180,7 +174,7 @@ class Simulation:
             np.savez(
                 workspace / FEATURES_NAME,
                 allow_pickle=False,
-                train=np.concatenate([known.embeddings[rows], known.mirrored[rows]]),
+                train=known.embeddings[rows],
                 validation=validation.embeddings,
             )
             blank = np.zeros((1, self._side_px, self._side_px, 3), np.uint8)

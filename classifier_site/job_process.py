@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-FIRST_START_AFTER_S: Final = 1.0  # the first pages come first
+FIRST_START_AFTER_S: Final = 3.0  # the first pages come first
 SHORTEST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
 SETTLED_AFTER_S: Final = 10.0  # a worker that lived so long died of something new

@@ -56,7 +56,7 @@ PHOTOS = Augmentation(
     rotation_rad=0.25, zoom=0.2, stretch=0.06, shift=0.08, mirror=True, brightness=0.2
 )
 DRAWINGS = Augmentation(
-    rotation_rad=0.16, shear_rad=0.45, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
+    rotation_rad=0.16, shear_rad=0.2, zoom=0.08, stretch=0.15, shift=0.045, thickness=0.6, fill=1.0
 )
 
 GREY = Augmentation(rotation_rad=0.12, shear_rad=0.1, zoom=0.06, stretch=0.06, shift=0.04)
@@ -83,7 +83,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "drawings": DRAWINGS,
     "drawings_strong": Augmentation(
         rotation_rad=0.25,
-        shear_rad=0.6,
+        shear_rad=0.3,
         zoom=0.12,
         stretch=0.3,
         shift=0.07,

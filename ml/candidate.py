@@ -138,7 +138,7 @@ def _of_the_head(
         return None
     embeddings = features[0][_training_rows(dataset, sample)]
     return Outputs(
-        logits=trained.network.get_layer("head").predict(embeddings, verbose=0),
+        logits=np.asarray(trained.network.get_layer("head")(embeddings, training=False)),
         embeddings=embeddings,
         truth=cache.truth_of(sample),
         examples=tuple(sample),

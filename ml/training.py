@@ -33,6 +33,8 @@ from ml.precision import fastest_policy
 EVALUATION_BATCH = 128
 HEAD_EPOCHS = 20
 HEAD_BATCH = 128
+HEAD_BATCHES = 20  # an epoch at least, in smaller batches, so that few pictures make many steps
+HEAD_LEAST_BATCH = 8
 HEAD_RATE = 3e-3
 HEAD_DECAY = 8.0  # with 0.05 the head has few pictures by heart; docs/networks.md
 
@@ -134,12 +136,13 @@ class _Run:
             optimizer="adamw", schedule="cosine", learning_rate=HEAD_RATE,
             weight_decay=HEAD_DECAY, ema=0.0,
         )  # fmt: skip
-        self._compile(head, config, HEAD_EPOCHS * max(1, len(truth) // HEAD_BATCH))
+        batch_size = head_batch(len(truth))
+        self._compile(head, config, HEAD_EPOCHS * max(1, len(truth) // batch_size))
         weights = class_weights(data.train_truth, len(data.labels))
 
         def batches(epoch: int) -> tf.data.Dataset:
             return training_batches(
-                train, truth, weights, batch_size=HEAD_BATCH, augmentation=NO_AUGMENTATION,
+                train, truth, weights, batch_size=batch_size, augmentation=NO_AUGMENTATION,
                 seed=self.config.seed, epoch=epoch,
             )  # fmt: skip
 
@@ -211,7 +214,9 @@ class _Run:
         begin: Progress | None = None,
     ) -> Progress:
         """Run a phase from where its checkpoint stands; end with the best epoch's weights."""
-        batch_size = HEAD_BATCH if phase == "head" else self.config.batch_size
+        batch_size = self.config.batch_size
+        if phase == "head":
+            batch_size = head_batch(len(self.data.train_truth))
         pictures = self.data.validation if validation is None else validation
         truth = np.eye(len(self.data.labels), dtype=np.float32)[self.data.validation_truth]
         progress = self.store.load()
@@ -249,6 +254,11 @@ class _Run:
         patience = self.config.patience
         scores = [float(row["val_accuracy"]) for row in progress.history if row["phase"] == phase]
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def head_batch(pictures: int) -> int:
+    """Return how many of the training pictures a step of the head sees."""
+    return max(HEAD_LEAST_BATCH, min(HEAD_BATCH, pictures // HEAD_BATCHES))
 
 
 def _memorised(network: keras.Model, data: TrainingData) -> HistoryRow:

@@ -182,6 +182,18 @@ def week_starts(weeks: int, now: datetime) -> list[datetime]:
     return [monday - WEEK * (weeks - 1 - number) for number in range(weeks)]
 
 
+def _week_of(starts: list[datetime], first: int = 0) -> Case | Value:
+    """Return in which week a picture was uploaded, found by halves: five comparisons, not 26."""
+    if len(starts) == 1:
+        return Value(first)
+    half = len(starts) // 2
+    return Case(
+        When(created_at__gte=starts[half], then=_week_of(starts[half:], first + half)),
+        default=_week_of(starts[:half], first),
+        output_field=IntegerField(),
+    )
+
+
 def _truth(condition: Q) -> Case:
     return Case(
         When(condition, then=Value(True)), default=Value(False), output_field=BooleanField()
@@ -210,14 +222,10 @@ def _tallies(
     )
     if version is not None:
         audited = audited.filter(model_version=version)
-    newest_first = [
-        When(created_at__gte=start, then=Value(number))
-        for number, start in reversed(list(enumerate(starts)))
-    ]
     rows = (
         audited.order_by()
         .annotate(
-            week=Case(*newest_first, output_field=IntegerField()),
+            week=_week_of(starts),
             right=_truth(_RIGHT),
         )
         .values_list("week", "model_version_id", "reviewed_label", "right")

@@ -15,7 +15,7 @@ from django.utils import timezone
 from recognition.audit import week_starts
 from recognition.models import Prediction, Recognizer, Review
 
-DAYS: Final = 28
+DAYS: Final = 14
 DAY: Final = timedelta(days=1)
 REVIEWERS_SHOWN: Final = 20
 REVIEWS_COUNTED: Final = 20_000

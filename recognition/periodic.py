@@ -6,9 +6,11 @@ from typing import Final
 from recognition.erasing import follow_up_all
 from recognition.retention import delete_expired
 from recognition.schedules import begin_due_trainings
+from recognition.statistics import gather_daily
 
 PERIODIC: Final[tuple[Callable[[], object], ...]] = (
     begin_due_trainings,
     delete_expired,
     follow_up_all,
+    gather_daily,
 )

@@ -1,8 +1,11 @@
 """What SQLite knows of its own tables, so that it chooses the right one of many indexes."""
 
+from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from django.db import connection
+from django.utils import timezone
 
 from recognition.models import Prediction
 
@@ -25,3 +28,13 @@ def gather_statistics() -> bool:
         cursor.execute(f"PRAGMA analysis_limit = {ROWS_LOOKED_AT}")
         cursor.execute("ANALYZE")
     return True
+
+
+def gather_daily() -> None:
+    """Gather statistics once a day, however often it is called in a process."""
+    _gather_on(timezone.now().date())
+
+
+@lru_cache(maxsize=1)
+def _gather_on(day: date) -> None:
+    gather_statistics()

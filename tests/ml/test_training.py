@@ -15,7 +15,7 @@ import pytest
 from ml.checkpoint import CheckpointStore, Progress
 from ml.config import TrainingConfig
 from ml.precision import cpu_flags, fastest_policy
-from ml.training import train
+from ml.training import head_batch, train
 from tests.ml.training_pictures import training_data
 
 CONFIG = TrainingConfig(
@@ -106,6 +106,11 @@ def transfer_config(weights: Path, epochs: int) -> TrainingConfig:
         optimizer="adamw",
         learning_rate=3e-4,
     )
+
+
+@pytest.mark.parametrize(("pictures", "size"), [(40, 8), (305, 15), (2_560, 128), (90_000, 128)])
+def test_few_pictures_still_give_a_head_twenty_steps_an_epoch(pictures: int, size: int) -> None:
+    assert head_batch(pictures) == size
 
 
 @pytest.mark.slow

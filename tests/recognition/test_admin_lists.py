@@ -1,7 +1,7 @@
 """Lists of the admin count, search and filter without reading all rows, and still find all."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,3 +140,13 @@ def test_statistics_are_gathered_of_large_tables_only(
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM sqlite_stat1 WHERE tbl = 'recognition_prediction'")
         assert cursor.fetchone()[0] > 0
+
+
+def test_statistics_are_gathered_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[int] = []
+    monkeypatch.setattr(statistics, "gather_statistics", lambda: gathered.append(1))
+    monday = datetime(2026, 5, 11, 12, tzinfo=UTC)
+    for hours in (0, 1, 11, 13, 14):
+        monkeypatch.setattr(statistics.timezone, "now", lambda h=hours: monday + timedelta(hours=h))
+        statistics.gather_daily()
+    assert len(gathered) == 2

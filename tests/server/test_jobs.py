@@ -67,7 +67,7 @@ def test_a_worker_does_not_outlive_a_server_that_is_killed(server: RunningServer
 
 def test_no_worker_runs_beside_a_server_that_is_told_so() -> None:
     with RunningServer(settings={"WORKERS": "1", "JOBS": "false"}) as server:
-        time.sleep(3)
+        time.sleep(6)
 
         assert worker_process(server) is None
 
