@@ -196,6 +196,7 @@ def _remembered(recognizer: Recognizer) -> dict[str, Any]:
         options = {
             "architecture": metadata.architecture,
             "image_size_px": metadata.preprocessing.width_px,
+            "fit": metadata.preprocessing.fit,
             "pictures": "drawings" if metadata.preprocessing.ink else "photos",
         }
     weights = options.get("weights")
