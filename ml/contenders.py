@@ -113,6 +113,7 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "epochs": int,
     "batch_size": int,
     "weights": _weights,
+    "fit": _text,
     "augmentation": _text,
     "mix": _text,
     "loss": _text,

@@ -173,6 +173,8 @@ def _cropped(ink: Grey, within: Region) -> tuple[Grey, Region] | None:
 
 def _stretched(ink: Grey, floor: float = 0.0) -> Grey:
     """Return the ink with its full strokes at 255 and `floor` at 0."""
+    if not ink.any():  # strokes so thin that nothing of them is left at this size
+        return ink
     strokes = ink[ink > ink.max() // 2]
     full = float(np.partition(strokes, strokes.size * 3 // 4)[strokes.size * 3 // 4])
     if floor == 0 and full >= 250:

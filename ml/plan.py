@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ml.augmentation import augmentation_named, mirror_changes_meaning
 from ml.config import TrainingConfig
 from ml.dataset import Dataset, read_pixels
 from ml.errors import TrainingError
-from ml.preprocessing import Preprocessing
+from ml.preprocessing import Fit, Preprocessing
 from ml.recipes import REFERENCE_BATCH, recipe_for
 from ml.training_options import TrainingOptions
 
@@ -28,8 +28,10 @@ BATCH_REFINE = 64
 MINIMUM_BATCHES = 20  # an epoch, so that little data still makes many steps
 QUICK_SIZE_PX = 192  # of photographs
 REFINE_RATE, REFINE_DECAY = 5e-4, 0.02
-
+REFINE_RATE_FEW, FEW_PICTURES = 1e-3, 2_000  # fewer than these have more to learn from each
 LABEL_SMOOTHING = 0.1
+# Without and with a backbone, the first unless asked: those of ImageNet were cropped.
+FITS = (("stretch", "letterbox", "crop"), ("crop", "stretch", "letterbox"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +118,7 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
             height_px=size_px,
             width_px=size_px,
             color="grey" if grey else "rgb",
-            # ImageNet's pictures were cropped, not stretched.
-            fit="crop" if transfer else "stretch",
+            fit=cast("Fit", _choice("fit", options.fit, FITS[transfer])),
             ink=drawings,
         ),
         fingerprint=dataset.fingerprint,
@@ -157,7 +158,8 @@ def _config(
     else:
         epochs = recipe.epochs_small if small else recipe.epochs_for(pictures)
     if transfer:
-        rate, decay = REFINE_RATE * (batch_size / BATCH_REFINE) ** 0.5, REFINE_DECAY
+        rate = REFINE_RATE_FEW if pictures < FEW_PICTURES else REFINE_RATE
+        rate, decay = rate * (batch_size / BATCH_REFINE) ** 0.5, REFINE_DECAY
     else:
         rate, decay = recipe.rate_for(batch_size), recipe.weight_decay
     asked: dict[str, Any] = {
@@ -259,12 +261,8 @@ def _movement(config: TrainingConfig, labels: tuple[str, ...]) -> str:
         if not augmentation_named(config.augmentation, mirror=config.mirror).mirror:
             moved += ", never mirrored"
             if not config.mirror:
-                moved += f" because {_example(labels)} mirrored would be something else"
+                moved += f' because "{labels[0]}" mirrored would be something else'
     return moved if config.mix == "none" else f"{moved}, {config.mix}"
-
-
-def _example(labels: tuple[str, ...]) -> str:
-    return f'"{labels[0]}"'
 
 
 def _told(shape: NetworkOptions) -> str:

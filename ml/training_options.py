@@ -19,6 +19,8 @@ class TrainingOptions:
     """"photos" or "drawings": drawings are cropped to their ink and never mirrored."""
     quick: bool = False
     """A first answer in the least time: the head alone, or one epoch."""
+    fit: str | None = None
+    """"stretch", "letterbox" or "crop"."""
     augmentation: str | None = None
     """"auto", "none", "light" or "strong"."""
     mix: str | None = None

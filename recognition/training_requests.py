@@ -157,6 +157,7 @@ def remembered_options(recognizer: Recognizer) -> dict[str, Any]:
         options = {
             "architecture": metadata.architecture,
             "image_size_px": metadata.preprocessing.width_px,
+            "fit": metadata.preprocessing.fit,
             "pictures": "drawings" if metadata.preprocessing.ink else "photos",
         }
     weights = options.get("weights")

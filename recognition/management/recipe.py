@@ -15,6 +15,7 @@ NETWORK_OPTIONS = (
 )
 RECIPE_OPTIONS = (
     "quick",
+    "fit",
     "augmentation",
     "mix",
     "batch_size",
@@ -38,6 +39,11 @@ def add_recipe_arguments(parser: CommandParser) -> None:
         action="store_true",
         default=None,
         help="a first answer in the least time: one epoch, or only a new head on a backbone",
+    )
+    group.add_argument(
+        "--fit",
+        choices=("stretch", "letterbox", "crop"),
+        help="how a picture comes to be square: crop for backbones, else stretch",
     )
     group.add_argument("--augmentation", choices=("auto", "none", "light", "strong"))
     group.add_argument("--mix", choices=("none", "mixup", "cutmix", "both"))

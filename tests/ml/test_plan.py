@@ -1,5 +1,6 @@
 """What training does when it is told nothing, and what it refuses to be told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,10 @@ def test_photographs_get_an_imagenet_backbone(photos: Dataset) -> None:
 
 def test_a_backbone_sees_pictures_cropped_as_it_learned_them(photos: Dataset) -> None:
     assert make_plan(photos, TrainingOptions()).preprocessing.fit == "crop"
-    asked = make_plan(photos, TrainingOptions(architecture="residual_cnn"))
-    assert asked.preprocessing.fit == "stretch"
+    scratch = make_plan(photos, TrainingOptions(architecture="residual_cnn"))
+    assert scratch.preprocessing.fit == "stretch"
+    asked = make_plan(photos, TrainingOptions(fit="letterbox"))
+    assert asked.preprocessing.fit == "letterbox"
 
 
 def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> None:
@@ -60,6 +63,14 @@ def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> N
     assert (config.augmentation, config.mix) == ("photos_light", "none")
     config = make_plan(photos, TrainingOptions(architecture="residual_cnn", quick=True)).config
     assert (config.augmentation, config.mix, config.epochs) == ("none", "none", 1)
+
+
+def test_few_pictures_are_refined_at_the_higher_rate(photos: Dataset) -> None:
+    options = TrainingOptions(batch_size=64)
+    few = make_plan(photos, options).config
+    many = make_plan(replace(photos, examples=photos.examples * 1000), options).config
+    assert few.learning_rate / few.batch_size**0.5 == pytest.approx(1e-3 / 8)
+    assert many.learning_rate / many.batch_size**0.5 == pytest.approx(5e-4 / 8)
 
 
 @pytest.mark.parametrize(("photos", "epochs"), [(3_250, 200), (13_000, 50), (1_000_000, 30)])
@@ -156,6 +167,7 @@ def test_three_lines_say_what_was_chosen_and_why(photos: Dataset) -> None:
         (TrainingOptions(architecture="resnet_9000"), "unknown_architecture"),
         (TrainingOptions(pictures="paintings"), "bad_pictures"),
         (TrainingOptions(augmentation="wild"), "bad_augmentation"),
+        (TrainingOptions(fit="squeeze"), "bad_fit"),
         (TrainingOptions(architecture="linear", layers=(5,)), "unknown_option"),
         (TrainingOptions(depth=0), "bad_depth"),
         (TrainingOptions(optimizer="adam_smith"), "bad_optimizer"),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -34,7 +34,15 @@ def halves(width_px: int, height_px: int) -> Pixels:
     return pixels
 
 
+def thread() -> Pixels:
+    """Return a column one pixel wide with two specks, which vanish when it is made small."""
+    pixels = np.zeros((705, 1, 1), np.uint8)
+    pixels[0], pixels[695] = 13, 2
+    return pixels
+
+
 @given(pictures, preprocessings)
+@example(thread(), Preprocessing(height_px=1, width_px=1, color="rgb", fit="stretch", ink=True))
 def test_any_picture_gives_the_shape_that_was_asked_for(
     pixels: Pixels, preprocessing: Preprocessing
 ) -> None:

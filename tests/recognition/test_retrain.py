@@ -124,7 +124,8 @@ def test_a_shipped_version_is_retrained_as_what_it_is(
     with pytest.raises(CommandError, match="Read"):
         retrain("digits", "--data", colors, "--seed", 3)
     assert asked["options"] == {
-        "architecture": "cnn", "image_size_px": 28, "pictures": "drawings", "seed": 3
+        "architecture": "cnn", "image_size_px": 28, "fit": "stretch", "pictures": "drawings",
+        "seed": 3,
     }  # fmt: skip
     assert [Path(path).name for path in asked["known_splits"]] == ["examples.csv.gz"]
     assert Path(asked["incumbent"]).name == "digits"

@@ -196,6 +196,7 @@ def test_failing_application_is_a_500_without_its_traceback() -> None:
     assert b"secret" not in content
 
 
+@pytest.mark.slow  # who is less busy is told by time: it needs the machine for itself
 def test_new_connections_go_to_the_less_busy_worker() -> None:
     """Two workers on one socket, one of them busy: the other takes every new connection."""
     release = threading.Event()
