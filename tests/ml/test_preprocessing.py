@@ -35,9 +35,9 @@ def halves(width_px: int, height_px: int) -> Pixels:
 
 
 def thread() -> Pixels:
-    """Return a column one pixel wide with two specks, which vanish when it is made small."""
-    pixels = np.zeros((705, 1, 1), np.uint8)
-    pixels[0], pixels[695] = 13, 2
+    """Return a row one pixel high with two specks, which vanish when it is made small."""
+    pixels = np.zeros((1, 705, 1), np.uint8)
+    pixels[0, 0], pixels[0, 695] = 13, 2
     return pixels
 
 
