@@ -45,7 +45,7 @@ def prepare_ink(grey: Grey, height_px: int, width_px: int) -> tuple[Grey, Region
     """Return the ink of `grey` (h, w) as (height_px, width_px, 1) uint8, light on black.
 
     The region is what part of the picture the frame shows, as fractions of it. A picture
-    without ink gives a black frame.
+    without ink, or with less than shows at this size, gives a black frame.
     """
     found = _find_ink(grey)
     frame = np.zeros((height_px, width_px, 1), np.uint8)
@@ -55,6 +55,8 @@ def prepare_ink(grey: Grey, height_px: int, width_px: int) -> tuple[Grey, Region
     fitted = _fit(ink, frame_px=min(height_px, width_px))
     rows, columns = fitted.shape
     mass = fitted.sum(dtype=np.int64)
+    if not mass:
+        return frame, (0.0, 0.0, 1.0, 1.0)
     down = float(fitted.sum(axis=1, dtype=np.int64) @ np.arange(rows)) / mass
     across = float(fitted.sum(axis=0, dtype=np.int64) @ np.arange(columns)) / mass
     first_row = min(max(round(height_px / 2 - down), 0), height_px - rows)
@@ -173,7 +175,7 @@ def _cropped(ink: Grey, within: Region) -> tuple[Grey, Region] | None:
 
 def _stretched(ink: Grey, floor: float = 0.0) -> Grey:
     """Return the ink with its full strokes at 255 and `floor` at 0."""
-    if not ink.any():  # strokes so thin that nothing of them is left at this size
+    if not ink.any():  # so little that nothing of it is left at this size
         return ink
     strokes = ink[ink > ink.max() // 2]
     full = float(np.partition(strokes, strokes.size * 3 // 4)[strokes.size * 3 // 4])
