@@ -147,6 +147,8 @@ class Registry:
             NoActiveVersionError: no version of it is active, or none of them loads.
         """
         self.start()
+        if slug not in self._served and self._is_following():
+            self._refresh_or_log()  # its first version may be newer than the last look
         try:
             return self._served[slug]
         except KeyError:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from ml.errors import ArtifactError
 from recognition import decoding, services, serving
@@ -226,6 +227,18 @@ def test_thread_follows_an_activation(
     assert background_registry.classifier("colors").number == 1
     add_version()
     wait_until(lambda: background_registry.classifier("colors").number == 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_first_version_serves_before_the_thread_has_looked(
+    background_registry: Registry, recognizer: Recognizer, add_version: AddVersion
+) -> None:
+    with pytest.raises(NoActiveVersionError):
+        background_registry.classifier("colors")
+    version = add_version(activate=False)
+    # As another process activates it: nobody wakes this one's thread.
+    ModelVersion.objects.filter(pk=version.pk).update(is_active=True, activated_at=timezone.now())
+    assert background_registry.classifier("colors").number == 1
 
 
 @pytest.mark.django_db(transaction=True)
