@@ -195,6 +195,10 @@ def test_readme_from_first_run_to_backup(copy: Copy) -> None:
             time.sleep(0.1)
         assert copy.status("/flowers/") == 200
         copy.run(train, added=QUICK_TRAINING)
+        (compare,) = commands_with(" compare ")
+        # The networks of the README need weights that are downloaded.
+        leaderboard = copy.run(compare, added=" --architectures linear cnn:depth=2 --epochs 1")
+        assert "linear" in leaderboard
 
         (versions,) = commands_with(" recognizers")
         assert "flowers" in copy.run(versions)
