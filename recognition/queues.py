@@ -158,9 +158,11 @@ QUEUES: Final[dict[str, Queue]] = {
 }
 
 
-def waiting(queue: Queue, recognizer: Recognizer, reviewer: AbstractBaseUser) -> int:
-    """Return how many cards wait, counted to `COUNTED` + 1 at most."""
-    return queue.rows(recognizer, reviewer).order_by()[: COUNTED + 1].count()
+def waiting(
+    queue: Queue, recognizer: Recognizer, reviewer: AbstractBaseUser, *, most: int = COUNTED
+) -> int:
+    """Return how many cards wait, counted to `most` + 1 at most."""
+    return queue.rows(recognizer, reviewer).order_by()[: most + 1].count()
 
 
 def candidates(

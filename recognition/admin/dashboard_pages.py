@@ -26,6 +26,7 @@ from recognition.queues import COUNTED, QUEUES, waiting
 from recognition.templatetags.presentation import percent
 
 TILE_DAYS = 7
+HINTED = 99  # cards of a queue: how long it is exactly stands on the page of the queues
 DIRECTIONS: dict[Direction, tuple[str, Promise, str]] = {
     "fell": ("↓", _("fell"), "bad"),
     "rose": ("↑", _("rose"), "good"),
@@ -68,6 +69,7 @@ class DashboardPages(ModelAdminBase):
         field = field_accuracy(recognizer, version=chosen)
         activations = recognizer.activations.select_related("version").order_by("activated_at")
         used = usage(recognizer)
+        person = signed_in(request)
         context = {
             **self.admin_site.each_context(request),
             "title": _("Dashboard"),
@@ -97,7 +99,7 @@ class DashboardPages(ModelAdminBase):
             "busiest": max(day.uploads for day in used.days),
             "answer_rows": _answer_rows(used),
             "queues": [
-                (queue, _capped(waiting(queue, recognizer, signed_in(request))))
+                (queue, _capped(waiting(queue, recognizer, person, most=HINTED), HINTED))
                 for queue in QUEUES.values()
             ],
             "reviewers": reviewers_this_week(recognizer),
@@ -182,6 +184,6 @@ def _test_accuracy(version: ModelVersion | None) -> float | None:
     return accuracy
 
 
-def _capped(count: int) -> tuple[int, bool]:
+def _capped(count: int, most: int = COUNTED) -> tuple[int, bool]:
     """Return a count as far as it was counted, and whether there are more."""
-    return min(count, COUNTED), count > COUNTED
+    return min(count, most), count > most
