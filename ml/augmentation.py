@@ -1,4 +1,4 @@
-"""Training pictures moved, recoloured and mixed at random, a whole batch at a time.
+"""Training pictures moved and recoloured at random, a whole batch at a time.
 
 One fused affine transform resamples each picture once: a chain of Keras's random layers was
 measured at a third of its speed.
@@ -8,15 +8,9 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import tensorflow as tf
 
-Mix = Literal["none", "mixup", "cutmix", "both"]
-
-MIXUP_ALPHA = 0.2  # Zhang et al. 2018, for photographs
-BOTH_ALPHA = 0.4  # of mixup where it takes turns with CutMix
-BOTH_SHARE = 0.7  # of the batches that are mixed then: the others stay what they are
 LARGEST_ASPECT = 4 / 3  # of the part that a crop shows
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 INK_LEVEL = 64  # of 255; lighter is part of a stroke
@@ -112,11 +106,14 @@ def augmentation_named(name: str, *, mirror: bool) -> Augmentation:
     return replace(chosen, mirror=chosen.mirror and mirror)
 
 
-def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf.Tensor:
+def augment(
+    images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor, *, side_px: int | None = None
+) -> tf.Tensor:
     """Move every picture of a batch at random: one affine resampling, then its values.
 
-    Args: `images` (batch, height, width, channels) uint8; `key` two int64, the seed.
-    Returns the same shape and dtype. Corners that come into view repeat the edge.
+    Args: `images` (batch, height, width, channels) uint8; `key` two int64, the seed;
+    `side_px` of the square pictures to return, if it is another. Returns the same shape and
+    dtype. Corners that come into view repeat the edge.
     """
     batch = tf.shape(images)[0]
     height, width = images.shape[1], images.shape[2]
@@ -124,7 +121,7 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
         tf.random.stateless_uniform((10, batch), key, minval=-1.0, maxval=1.0), axis=0
     )
     more = tf.unstack(
-        tf.random.stateless_uniform((6, batch), _other(key), minval=-1.0, maxval=1.0), axis=0
+        tf.random.stateless_uniform((6, batch), second_key(key), minval=-1.0, maxval=1.0), axis=0
     )
     angle = draws[0] * augmentation.rotation_rad
     shear = draws[1] * augmentation.shear_rad
@@ -148,11 +145,16 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
     shift_y = centre_y - c * centre_x - d * centre_y + draws[6] * augmentation.shift * height
     shift_x += more[2] * (1 - shown_x) / 2 * width
     shift_y += more[3] * (1 - shown_y) / 2 * height
+    out_height, out_width = (height, width) if side_px is None else (side_px, side_px)
+    step_x, step_y = width / out_width, height / out_height  # between two pixels of the output
+    shift_x += a * (step_x - 1) / 2 + b * (step_y - 1) / 2
+    shift_y += c * (step_x - 1) / 2 + d * (step_y - 1) / 2
+    a, b, c, d = a * step_x, b * step_y, c * step_x, d * step_y
     zeros = tf.zeros_like(a)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(images, tf.float32),
         transforms=tf.stack([a, b, shift_x, c, d, shift_y, zeros, zeros], axis=1),
-        output_shape=tf.shape(images)[1:3],
+        output_shape=(out_height, out_width),
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="NEAREST",
@@ -167,10 +169,10 @@ def augment(images: tf.Tensor, augmentation: Augmentation, key: tf.Tensor) -> tf
         augmentation,
     )
     values = tf.cast(tf.clip_by_value(tf.round(moved), 0.0, 255.0), tf.uint8)
-    return tf.ensure_shape(values, images.shape)
+    return tf.ensure_shape(values, (images.shape[0], out_height, out_width, images.shape[3]))
 
 
-def _other(key: tf.Tensor) -> tf.Tensor:
+def second_key(key: tf.Tensor) -> tf.Tensor:
     """Return a second key, for draws that do not depend on those of the first."""
     return tf.concat([key[:1] + 1, key[1:]], 0)
 
@@ -236,62 +238,3 @@ def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
     dilated = tf.nn.max_pool2d(images, 3, 1, "SAME")
     eroded = -tf.nn.max_pool2d(-images, 3, 1, "SAME")
     return images + tf.abs(amount) * (tf.where(amount > 0, dilated, eroded) - images)
-
-
-def mix_pictures(
-    images: tf.Tensor, truth: tf.Tensor, weights: tf.Tensor, mix: Mix, key: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mix each picture of a batch with another one, and their labels in the same shares.
-
-    mixup (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization") blends two
-    pictures; CutMix (Yun et al. 2019) pastes a rectangle of one into the other. `both` takes
-    turns at random and leaves some batches alone. The share of the second is drawn once a batch.
-
-    Args: `images` (batch, height, width, channels) uint8; `truth` (batch, classes) shares
-    that sum to 1; `weights` (batch,); `key` two int64, the seed. Returns the three, mixed.
-    """
-    if mix == "none":
-        return images, truth, weights
-    partner = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), _other(key))
-    draws = tf.random.stateless_uniform((3,), key)
-    floats, others = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
-    if mix == "mixup":
-        mixed, share = _blended(floats, others, key, MIXUP_ALPHA)
-    elif mix == "cutmix":
-        mixed, share = _pasted(floats, others, draws)
-    else:
-        turn = tf.random.stateless_uniform((2,), _other(key))
-        mixed, share = tf.cond(
-            turn[0] < 0.5,
-            lambda: _pasted(floats, others, draws),
-            lambda: _blended(floats, others, key, BOTH_ALPHA),
-        )
-        is_mixed = turn[1] < BOTH_SHARE
-        mixed, share = tf.where(is_mixed, mixed, floats), tf.where(is_mixed, share, 0.0)
-    return (
-        tf.cast(tf.round(mixed), tf.uint8),
-        (1 - share) * truth + share * tf.gather(truth, partner),
-        (1 - share) * weights + share * tf.gather(weights, partner),
-    )
-
-
-def _blended(
-    images: tf.Tensor, others: tf.Tensor, key: tf.Tensor, alpha: float
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the blend and the share of the others in it, drawn from Beta(alpha, alpha)."""
-    gammas = tf.random.stateless_gamma((2,), key, alpha=alpha)
-    share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-9)
-    return (1 - share) * images + share * others, share
-
-
-def _pasted(images: tf.Tensor, others: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the pictures with a rectangle of the others, and the share of its area."""
-    height, width = images.shape[1], images.shape[2]
-    side = tf.sqrt(draws[0])  # of the rectangle, so that its area is uniform in [0, 1]
-    top, left = draws[1] * (1 - side) * height, draws[2] * (1 - side) * width
-    rows, columns = tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32)
-    inside = ((rows >= top) & (rows < top + side * height))[:, tf.newaxis] & (
-        (columns >= left) & (columns < left + side * width)
-    )[tf.newaxis]
-    mixed = tf.where(inside[tf.newaxis, :, :, tf.newaxis], others, images)
-    return mixed, tf.reduce_mean(tf.cast(inside, tf.float32))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
 
-from ml.augmentation import AUGMENTATIONS, Mix
+from ml.augmentation import AUGMENTATIONS
 from ml.errors import TrainingError
+from ml.mixing import Mix
 
 Loss = Literal["cross_entropy", "hinge", "mse"]
 Optimizer = Literal["sgd", "adamw", "muon"]
@@ -32,6 +33,8 @@ class TrainingConfig:
     """A key of `ml.augmentation.AUGMENTATIONS`."""
     mirror: bool = True
     """Whether pictures may be mirrored, where the augmentation does that."""
+    train_side_px: int | None = None
+    """Of the augmented pictures, where smaller than those that are judged and served."""
     mix: Mix = "none"
     loss: Loss = "cross_entropy"
     label_smoothing: float = 0.1

@@ -23,6 +23,7 @@ class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
         """The network's at the end, before Keras puts their running mean in their place."""
         self._bar: tqdm[Any] | None = None
         self._logs: dict[str, float] = {}
+        self._steps = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Open the bar."""
@@ -34,11 +35,12 @@ class EpochBar(keras.callbacks.Callback):  # type: ignore[misc]
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Advance the bar."""
+        """Advance the bar by the steps up to `batch`, which may be several."""
         self._logs = dict(logs or {})
+        done, self._steps = batch + 1 - self._steps, batch + 1
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{self._logs['loss']:.3f}", refresh=False)
-            self._bar.update(self.batch_size)
+            self._bar.update(done * self.batch_size)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the weights."""

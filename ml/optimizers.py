@@ -99,8 +99,12 @@ class ConvolutionalMuon(keras.optimizers.Muon):  # type: ignore[misc]
     convolutional network it does next to nothing. Flattened after Jordan et al. 2024, "Muon:
     An optimizer for hidden layers in neural networks", which also leaves the first and the
     last layer, scales and depthwise kernels to AdamW; here the first convolution is not
-    excepted.
+    excepted. As there the step is made orthogonal in bfloat16, where the processor has it.
     """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._fast_dtype = keras.config.dtype_policy().compute_dtype
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         if "logits" in variable.path or "embedding" in variable.path:
@@ -114,5 +118,8 @@ class ConvolutionalMuon(keras.optimizers.Muon):  # type: ignore[misc]
         self.assign(m, ops.add(gradient, m * self.momentum))
         moved = ops.add(gradient, self.momentum * m) if self.nesterov else m
         matrix = ops.reshape(moved, (-1, variable.shape[-1]))
-        step = self.lr_adjust(self.zeropower_via_newtonschulz5(matrix, self.ns_steps))
+        orthogonal = self.zeropower_via_newtonschulz5(
+            ops.cast(matrix, self._fast_dtype), self.ns_steps
+        )
+        step = self.lr_adjust(ops.cast(orthogonal, matrix.dtype))
         self.assign_sub(variable, ops.reshape(lr * step, variable.shape))

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ml.augmentation import NO_AUGMENTATION, Augmentation, Mix, augment, mix_pictures
+from ml.augmentation import NO_AUGMENTATION, Augmentation, augment
 from ml.dataset import Dataset, Example, read_pixels
 from ml.errors import TrainingError
+from ml.mixing import Mix, mix_pictures
 from ml.picture_caches import drop_cache, names_path, write_names
 from ml.preprocessing import Preprocessing, prepare
 from ml.progress import progress_bar
@@ -108,6 +109,7 @@ def training_batches(
     *,
     batch_size: int,
     augmentation: Augmentation,
+    side_px: int | None = None,
     mix: Mix = "none",
     seed: int,
     epoch: int,
@@ -115,7 +117,8 @@ def training_batches(
     """Return one epoch of shuffled, augmented batches (pictures, one-hot truth, weights).
 
     `pictures` are uint8 (n, height, width, channels), or without augmentation any array
-    whose rows are to be learned from.
+    whose rows are to be learned from. `side_px` is that of the augmented ones, by default
+    that of the pictures.
 
     Order and augmentation depend on `seed` and `epoch` alone, so that a resumed epoch is
     the epoch that was lost. A batch larger than the whole set is the whole set; a last,
@@ -137,7 +140,7 @@ def training_batches(
         images, shares, batch_weights = batch
         key = tf.stack([tf.constant(seed, tf.int64), epoch * 1_000_003 + step])
         if augmentation != NO_AUGMENTATION:
-            images = augment(images, augmentation, key)
+            images = augment(images, augmentation, key, side_px=side_px)
         return mix_pictures(images, shares, batch_weights, mix, key)
 
     data = tf.data.Dataset.from_generator(

@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
 
-from ml.architectures import Architecture, NetworkOptions, architecture_named, check_options
+from ml.architectures import (
+    Architecture,
+    NetworkOptions,
+    architecture_named,
+    build_network,
+    check_options,
+)
 from ml.architectures.weights import parse_weights
 from ml.augmentation import augmentation_named, mirror_changes_meaning
 from ml.config import TrainingConfig
@@ -110,6 +116,10 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
         transfer=transfer,
         small=small,
         kind=kind,
+    )
+    input_shape = (size_px, size_px, 1 if grey else 3)
+    config = replace(
+        config, train_side_px=_train_side_px(config, input_shape, len(dataset.labels), shape)
     )
     color = "grey" if grey else "colour"
     return Plan(
@@ -219,6 +229,26 @@ def _size_px(
     return architecture.image_size_px
 
 
+def _train_side_px(
+    config: TrainingConfig, input_shape: tuple[int, int, int], classes: int, shape: NetworkOptions
+) -> int | None:
+    """Return the side of training crops, where the recipe wants them smaller than is served."""
+    share = recipe_for(config.architecture).train_side
+    if share == 1 or augmentation_named(config.augmentation, mirror=False).crop == 1:
+        return None
+    side_px = round(share * input_shape[0])
+    served, learned = (
+        [
+            weight.shape
+            for weight in build_network(
+                config.architecture, (side, side, input_shape[2]), classes, "none", shape
+            ).weights
+        ]
+        for side in (input_shape[0], side_px)
+    )
+    return side_px if learned == served else None  # a smaller picture may ask for other layers
+
+
 def _augmentation(asked: str | None, kind: str, *, augmented: bool) -> str:
     strength = _choice("augmentation", asked, ("auto", "none", "light", "strong"))
     if strength == "none" or (strength == "auto" and not augmented):
@@ -247,6 +277,8 @@ def _how(config: TrainingConfig, architecture: Architecture, *, transfer: bool) 
         f"{config.batch_size}, {config.optimizer} at {config.learning_rate:.2g} "
         f"({config.schedule}), loss {config.loss}, seed {config.seed}"
     )
+    if config.train_side_px is not None:
+        steps += f", crops learned from at {config.train_side_px} px"
     if not transfer:
         return steps
     head = "a new head on the backbone's features, computed once"

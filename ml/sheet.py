@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ml.augmentation import augment, augmentation_named, mix_pictures
+from ml.augmentation import augment, augmentation_named
 from ml.config import TrainingConfig
 from ml.images import encode_jpeg, resize
+from ml.mixing import mix_pictures
 
 ROWS, COLUMNS = 6, 8  # the first column is the picture itself
 TILE_SIDE_PX = 96

@@ -31,6 +31,8 @@ from ml.pipeline import class_weights, training_batches
 from ml.precision import fastest_policy
 
 EVALUATION_BATCH = 128
+STEPS_AT_ONCE = 16  # between two looks at the clock and at signals, where steps are short
+SHORT_STEP_SIDE_PX = 64  # of pictures whose steps are short
 HEAD_EPOCHS = 20
 HEAD_BATCH = 128
 HEAD_BATCHES = 20  # an epoch at least, in smaller batches, so that few pictures make many steps
@@ -82,9 +84,8 @@ def train(
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if transfer else fastest_policy())
     try:
-        network = build_network(
-            config.architecture, input_shape, classes, parse_weights(config.weights), options
-        )
+        weights = parse_weights(config.weights)
+        network = build_network(config.architecture, input_shape, classes, weights, options)
         run = _Run(
             data=data,
             config=config,
@@ -93,11 +94,10 @@ def train(
             show=progress,
         )
         history = run.transfer(network) if transfer else run.scratch(network)
-        weights = network.get_weights()
     finally:
         keras.config.set_dtype_policy(previous)
     plain = build_network(config.architecture, input_shape, classes, "none", options)
-    plain.set_weights(weights)
+    plain.set_weights(network.get_weights())
     return TrainedNetwork(network=plain, history=history)
 
 
@@ -112,8 +112,19 @@ class _Run:
     show: bool
 
     def scratch(self, network: keras.Model) -> list[HistoryRow]:
-        self._compile(network, self.config, self._steps())
-        return self._fit(network, "train", self.config.epochs, self._batches).history
+        config, learner = self.config, network
+        if config.train_side_px is not None:
+            shape = (config.train_side_px, config.train_side_px, network.input_shape[3])
+            options = NetworkOptions.from_dict(config.options)
+            learner = build_network(
+                config.architecture, shape, len(self.data.labels), "none", options
+            )
+            self._compile(network, config, steps=1)  # to be judged only
+        short = max(learner.input_shape[1:3]) <= SHORT_STEP_SIDE_PX
+        self._compile(learner, config, self._steps(), at_once=STEPS_AT_ONCE if short else 1)
+        done = self._fit(learner, "train", config.epochs, self._batches, judged=network)
+        network.set_weights(done.best_weights)
+        return done.history
 
     def transfer(self, network: keras.Model) -> list[HistoryRow]:
         progress = self.store.load()
@@ -137,7 +148,8 @@ class _Run:
             weight_decay=HEAD_DECAY, ema=0.0,
         )  # fmt: skip
         batch_size = head_batch(len(truth))
-        self._compile(head, config, HEAD_EPOCHS * max(1, len(truth) // batch_size))
+        steps = HEAD_EPOCHS * max(1, len(truth) // batch_size)
+        self._compile(head, config, steps, at_once=STEPS_AT_ONCE)
         weights = class_weights(data.train_truth, len(data.labels))
 
         def batches(epoch: int) -> tf.data.Dataset:
@@ -180,7 +192,10 @@ class _Run:
         pictures = len(self.data.train_truth)
         return self.config.epochs * (pictures // min(self.config.batch_size, pictures))
 
-    def _compile(self, network: keras.Model, config: TrainingConfig, steps: int) -> None:
+    def _compile(
+        self, network: keras.Model, config: TrainingConfig, steps: int, *, at_once: int = 1
+    ) -> None:
+        """Make `network` ready for `steps` steps, `at_once` of them without Python between."""
         if config.l2:
             add_l2(network, config.l2)
         network.compile(
@@ -188,6 +203,7 @@ class _Run:
             loss=build_loss(config.loss, label_smoothing=config.label_smoothing),
             metrics=["accuracy"],
             jit_compile=False,  # measured slower on CPUs
+            steps_per_execution=at_once,
         )
 
     def _batches(self, epoch: int) -> tf.data.Dataset:
@@ -198,6 +214,7 @@ class _Run:
             class_weights(data.train_truth, len(data.labels)),
             batch_size=config.batch_size,
             augmentation=augmentation_named(config.augmentation, mirror=config.mirror),
+            side_px=config.train_side_px,
             mix=config.mix,
             seed=config.seed,
             epoch=epoch,
@@ -212,8 +229,13 @@ class _Run:
         *,
         validation: npt.NDArray[Any] | None = None,
         begin: Progress | None = None,
+        judged: keras.Model | None = None,
     ) -> Progress:
-        """Run a phase from where its checkpoint stands; end with the best epoch's weights."""
+        """Run a phase from where its checkpoint stands; end with the best epoch's weights.
+
+        Each epoch's weights are judged in the network `judged`, if another than `network`.
+        """
+        judged = judged or network
         batch_size = self.config.batch_size
         if phase == "head":
             batch_size = head_batch(len(self.data.train_truth))
@@ -234,7 +256,9 @@ class _Run:
             # Where a running mean of the weights is kept, `fit` has put it in their place: it is
             # judged and kept, and training goes on from the weights themselves.
             progress.capture(network, bar.weights)
-            loss, accuracy = network.evaluate(
+            if judged is not network:
+                judged.set_weights(network.get_weights())
+            loss, accuracy = judged.evaluate(
                 pictures, truth, batch_size=EVALUATION_BATCH, verbose=0
             )
             progress.history.append(bar.finish(loss, accuracy, seconds))

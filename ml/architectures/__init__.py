@@ -91,7 +91,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "residual_cnn": Architecture(
         build=residual_cnn.build,
         recipe="scratch",
-        image_size_px=128,
+        image_size_px=144,
         options=residual_cnn.OPTIONS,
     ),
     "spatial_transformer": Architecture(

@@ -5,7 +5,7 @@ the six numbers of an affine map, the picture is sampled anew along it (bilinear
 gradients pass), and the network of `cnn` sees the result. It begins with the identity.
 
 Input (batch, height, width, 1 or 3) uint8, at least 16×16; output (batch, classes) logits.
-With ten classes 87,032 parameters at 28×28×1 and 1,612,872 at 160×160×3. The feature maps lie
+With ten classes 89,568 parameters at 28×28×1 and 1,615,808 at 160×160×3. The feature maps lie
 in the straightened picture, not in the one that was sent, so it gives no activation.
 
 Options: `depth`, `width` and `dropout` as those of `cnn`.

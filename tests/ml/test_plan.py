@@ -56,13 +56,23 @@ def test_a_backbone_sees_pictures_cropped_as_it_learned_them(photos: Dataset) ->
 
 def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> None:
     config = make_plan(photos, TrainingOptions(architecture="residual_cnn")).config
-    assert (config.optimizer, config.epochs) == ("muon", 200)
+    assert (config.optimizer, config.epochs) == ("muon", 150)
     assert (config.augmentation, config.mix) == ("photos_strong", "both")
     plain = TrainingOptions(architecture="residual_cnn", augmentation="light", mix="none")
     config = make_plan(photos, plain).config
     assert (config.augmentation, config.mix) == ("photos_light", "none")
     config = make_plan(photos, TrainingOptions(architecture="residual_cnn", quick=True)).config
     assert (config.augmentation, config.mix, config.epochs) == ("none", "none", 1)
+
+
+def test_crops_are_learned_from_at_a_smaller_size_than_is_served(photos: Dataset) -> None:
+    plan = make_plan(photos, TrainingOptions(architecture="residual_cnn"))
+    assert (plan.preprocessing.height_px, plan.config.train_side_px) == (144, 112)
+    assert "learned from at 112 px" in plan.lines()[1]
+    whole = TrainingOptions(architecture="residual_cnn", augmentation="light")
+    assert make_plan(photos, whole).config.train_side_px is None
+    other_layers = TrainingOptions(architecture="residual_cnn", image_size_px=96)
+    assert make_plan(photos, other_layers).config.train_side_px is None
 
 
 def test_few_pictures_are_refined_at_the_higher_rate(photos: Dataset) -> None:
@@ -73,7 +83,7 @@ def test_few_pictures_are_refined_at_the_higher_rate(photos: Dataset) -> None:
     assert many.learning_rate / many.batch_size**0.5 == pytest.approx(5e-4 / 8)
 
 
-@pytest.mark.parametrize(("photos", "epochs"), [(3_250, 200), (13_000, 50), (1_000_000, 30)])
+@pytest.mark.parametrize(("photos", "epochs"), [(3_250, 150), (13_000, 37), (1_000_000, 30)])
 def test_many_photographs_are_each_seen_less_often(photos: int, epochs: int) -> None:
     assert recipe_for("residual_cnn").epochs_for(photos) == epochs
     assert recipe_for("cnn").epochs_for(photos) == 30
