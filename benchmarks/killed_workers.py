@@ -207,7 +207,7 @@ def _training_process(server: RunningServer) -> int | None:
             command = Path(f"/proc/{process_id}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"ml.build" in command:
+        if b"\0ml\0build\0" in command:
             return process_id
     return None
 

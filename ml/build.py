@@ -1,25 +1,20 @@
 """One job: labelled pictures in, a finished model version out.
 
-Run as a child process, `python -m ml.build SPEC.json`, so that TensorFlow's memory goes
-away with it. It ends when its standard input closes, that is, when its parent dies.
-Exit status: 0 done, 2 a person can mend it (said on standard error), 130 stopped.
+Run as a child process, `python -m ml build SPEC.json`, so that TensorFlow's memory goes away
+with it.
 """
 
 import json
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from ml import events
 from ml.candidate import make_candidate
 from ml.dataset import Dataset, LabelledFile, Split, load_dataset, read_known_splits
 from ml.downloads import fetch_sources
-from ml.errors import LacewingError, TrainingError
+from ml.errors import TrainingError
 from ml.evaluation import format_results
 from ml.pipeline import cache_pictures
 from ml.plan import Plan, make_plan
@@ -155,41 +150,6 @@ def follow_plan(spec: BuildSpec, dataset: Dataset) -> Plan:
     return plan
 
 
-def _end_with_parent() -> None:
-    """Exit at once when standard input closes: a killed parent must leave no orphan."""
-
-    def wait() -> None:
-        while os.read(0, 1024):  # not sys.stdin: its lock would be held at exit
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True, name="parent-watch").start()
-
-
-def _stop_once(signal_number: int, frame: object) -> NoReturn:
-    """Unwind once, so that temporary folders go; a second signal must not disturb that."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-def run_child(job: Callable[[Path], None], spec_path: Path) -> int:
-    """Do a job as the child process of another; return the exit status.
-
-    Its events go to a file beside the specification.
-    """
-    _end_with_parent()
-    signal.signal(signal.SIGTERM, _stop_once)
-    events.write_to(spec_path.with_name(events.EVENTS_NAME))
-    try:
-        job(spec_path)
-    except LacewingError as error:
-        events.refusal(error.code, error.message)
-        print(error.message, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(run_child(lambda path: build(BuildSpec.load(path)), Path(sys.argv[1])))
+def run(spec_path: Path) -> None:
+    """Do the job that a specification file names."""
+    build(BuildSpec.load(spec_path))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ml import events
 from ml.architectures import NetworkOptions, architecture_named, build_network
@@ -91,13 +92,17 @@ def make_candidate(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         files={},
     )
-    with served(metadata, network, workspace) as classifier:
-        tested = dataset.of_split("validation")
-        validation = served_outputs(classifier, *cache.of(tested), tested)
-        sample = evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS)
-        train_outputs = _of_the_head(trained, plan.config, dataset, cache, sample, workspace)
-        if train_outputs is None:
+    tested = dataset.of_split("validation")
+    sample = evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS)
+    features = read_features(workspace) if plan.config.epochs == 0 else None
+    if features is None:
+        with served(metadata, network, workspace) as classifier:
+            validation = served_outputs(classifier, *cache.of(tested), tested)
             train_outputs = served_outputs(classifier, *cache.of(sample), sample)
+    else:
+        of_sample = features[0][_training_rows(dataset, sample)]
+        validation = _of_the_head(trained, features[1], cache.truth_of(tested), tested)
+        train_outputs = _of_the_head(trained, of_sample, cache.truth_of(sample), sample)
     temperature = fit_temperature(validation.logits, validation.truth)
     probabilities = softmax(validation.logits, temperature)
     thresholds = fit_thresholds(probabilities, validation.truth)
@@ -122,26 +127,20 @@ def make_candidate(
 
 def _of_the_head(
     trained: TrainedNetwork,
-    config: TrainingConfig,
-    dataset: Dataset,
-    cache: PictureCache,
-    sample: Sequence[Example],
-    workspace: Path,
-) -> Outputs | None:
-    """Return training outputs from the embeddings a new head was trained on, if it is all new.
+    embeddings: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.int32],
+    examples: Sequence[Example],
+) -> Outputs:
+    """Return what the network says, from the embeddings (n, depth) that its head learned from.
 
-    The backbone is then still the one that gave them, up to the rounding of its weights, and
-    need not run again: most of the time of a quick training.
+    Where only the head is new, the backbone is still the one that gave them, up to the rounding
+    of its weights, and need not run again: most of the time of a quick training.
     """
-    features = read_features(workspace) if config.epochs == 0 else None
-    if features is None:
-        return None
-    embeddings = features[0][_training_rows(dataset, sample)]
     return Outputs(
         logits=np.asarray(trained.network.get_layer("head")(embeddings, training=False)),
         embeddings=embeddings,
-        truth=cache.truth_of(sample),
-        examples=tuple(sample),
+        truth=truth,
+        examples=tuple(examples),
     )
 
 

@@ -1,6 +1,6 @@
 """One job: several candidates trained, one chosen on validation, that one a finished version.
 
-Run as a child process, `python -m ml.compare SPEC.json`, on the same terms as `ml.build`.
+Run as a child process, `python -m ml compare SPEC.json`, on the same terms as `ml.build`.
 Every candidate that is done is kept in the workspace, so that `resume` trains none of them
 again. The test pictures are looked at once, by the chosen one.
 """
@@ -8,7 +8,6 @@ again. The test pictures are looked at once, by the chosen one.
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from ml import events
 from ml.architectures import architecture_named, check_options
-from ml.build import BuildSpec, follow_plan, read_pictures, run_child
+from ml.build import BuildSpec, follow_plan, read_pictures
 from ml.candidate import Candidate, make_candidate
 from ml.contenders import Contender
 from ml.cost import count_macs, ms_an_image
@@ -265,5 +264,6 @@ def _write(
     )
 
 
-if __name__ == "__main__":
-    raise SystemExit(run_child(lambda path: compare(CompareSpec.load(path)), Path(sys.argv[1])))
+def run(spec_path: Path) -> None:
+    """Do the job that a specification file names."""
+    compare(CompareSpec.load(spec_path))

@@ -27,7 +27,8 @@ def mix_pictures(
     """
     if mix == "none":
         return images, truth, weights
-    partner = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), second_key(key))
+    order = tf.range(tf.shape(images)[0])
+    partner = tf.random.experimental.stateless_shuffle(order, second_key(key))
     draws = tf.random.stateless_uniform((3,), key)
     floats, others = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
     if mix == "mixup":

@@ -9,8 +9,8 @@ import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ml.augmentation import NO_AUGMENTATION, Augmentation, augment
-from ml.dataset import Dataset, Example, read_pixels
-from ml.errors import TrainingError
+from ml.dataset import Dataset, Example
 from ml.mixing import Mix, mix_pictures
-from ml.picture_caches import drop_cache, names_path, write_names
-from ml.preprocessing import Preprocessing, prepare
+from ml.parallel import on_all_cores
+from ml.picture_caches import drop_cache, fill_row, names_path, write_names
+from ml.preprocessing import Preprocessing
 from ml.progress import progress_bar
 
 CACHE_VERSION = 2  # raised when decoding or preparing comes out differently
@@ -176,22 +176,9 @@ def _fill(
     shape = (len(examples), preprocessing.height_px, preprocessing.width_px, channels)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        pictures = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-
-        def fill_row(row: int) -> None:
-            if not examples[row].path.exists():
-                raise TrainingError(
-                    "data_changed",
-                    f"{examples[row].name} was deleted while the training read the pictures. "
-                    "Run it again: it goes on without that one.",
-                )
-            pictures[row] = prepare(read_pixels(examples[row]), preprocessing).pixels
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            rows = pool.map(fill_row, range(len(examples)))
-            bar = progress_bar(rows, "Decoding", len(examples), show=progress)
-            deque(bar, maxlen=0)
-        pictures.flush()
+        np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
+        rows = on_all_cores(partial(fill_row, part, preprocessing), list(enumerate(examples)))
+        deque(progress_bar(rows, "Decoding", len(examples), show=progress), maxlen=0)
         part.replace(path)
     except BaseException:
         names_path(path).unlink(missing_ok=True)

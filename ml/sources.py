@@ -1,9 +1,7 @@
 """Folders, zips, manifests, arrays → every readable picture, hashed and looked at once."""
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from ml.health import SkippedFile
 from ml.images import MAX_FILE_BYTES, decode_image
 from ml.manifests import index_manifest
 from ml.npz import read_npz
+from ml.parallel import on_all_cores
 from ml.progress import progress_bar
 from ml.quality import Quality, judge
 from ml.splits import SPLITS, TRAIN_PART, Part, Split
@@ -125,23 +124,13 @@ def _add(index: FolderIndex, found: Found) -> None:
 
 def _read_files(found: Found, *, progress: bool) -> None:
     """Read, hash and decode every file, on all cores; unreadable ones become skipped."""
-    workers = os.cpu_count() or 1
-    with (
-        ThreadPoolExecutor(workers) as pool,
-        progress_bar(
-            None, "Reading pictures", len(found.files), show=progress and bool(found.files)
-        ) as bar,
-    ):
-        try:
-            for read in pool.map(_read_file, found.files):
-                bar.update()
-                if isinstance(read, SkippedFile):
-                    found.skipped.append(read)
-                else:
-                    found.pictures.append(read)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest
-            raise
+    pictures = on_all_cores(_read_file, found.files)
+    total, title = len(found.files), "Reading pictures"
+    for read in progress_bar(pictures, title, total, show=progress and bool(found.files)):
+        if isinstance(read, SkippedFile):
+            found.skipped.append(read)
+        else:
+            found.pictures.append(read)
 
 
 def _read_file(file: LabelledFile) -> Picture | SkippedFile:

@@ -94,6 +94,8 @@ def train(
             show=progress,
         )
         history = run.transfer(network) if transfer else run.scratch(network)
+        if transfer and config.epochs == 0:
+            return TrainedNetwork(network=network, history=history)
     finally:
         keras.config.set_dtype_policy(previous)
     plain = build_network(config.architecture, input_shape, classes, "none", options)
@@ -241,6 +243,7 @@ class _Run:
             batch_size = head_batch(len(self.data.train_truth))
         pictures = self.data.validation if validation is None else validation
         truth = np.eye(len(self.data.labels), dtype=np.float32)[self.data.validation_truth]
+        judging = tf.data.Dataset.from_tensor_slices((pictures, truth)).batch(EVALUATION_BATCH)
         progress = self.store.load()
         if progress is not None and progress.phase == phase and progress.epoch:
             progress.apply(network)
@@ -258,9 +261,7 @@ class _Run:
             progress.capture(network, bar.weights)
             if judged is not network:
                 judged.set_weights(network.get_weights())
-            loss, accuracy = judged.evaluate(
-                pictures, truth, batch_size=EVALUATION_BATCH, verbose=0
-            )
+            loss, accuracy = judged.evaluate(judging, verbose=0)
             progress.history.append(bar.finish(loss, accuracy, seconds))
             progress.epoch = epoch + 1
             if (accuracy, -loss) > progress.best_score:

@@ -116,7 +116,7 @@ def make_version(
     if held is None or held.run.version is None:
         spec = workspace.spec() if resume else _begin(recognizer, request, held, workspace)
         if "finished" not in workspace.notes():
-            _train(recognizer, request.module, spec, held, workspace, lock, to_log)
+            _train(recognizer, request.job, spec, held, workspace, lock, to_log)
     outcome = _take_in(recognizer, request, held, workspace)
     workspace.remove()
     return outcome
@@ -139,7 +139,7 @@ def _begin(
 
 def _train(
     recognizer: Recognizer,
-    module: str,
+    job: str,
     spec: dict[str, Any],
     held: HeldRun | None,
     workspace: Workspace,
@@ -160,7 +160,7 @@ def _train(
     watch = Watch(held, workspace.events_path)
     with ExitStack() as stack:
         log = stack.enter_context(workspace.log_path.open("ab")) if to_log else None
-        _run_child(module, workspace.spec_path, watch, lock=lock, log=log)
+        _run_child(job, workspace.spec_path, watch, lock=lock, log=log)
 
 
 def _take_in(

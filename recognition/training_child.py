@@ -43,14 +43,14 @@ class TrainingRefusedError(TrainingError):
 
 
 def run_child(
-    module: str,
+    job: str,
     spec_path: Path,
     watch: Watch | None = None,
     *,
     lock: int | None = None,
     log: IO[bytes] | None = None,
 ) -> None:
-    """Run a module of `ml` in a child that ends when this process does.
+    """Run a job of `python -m ml` in a child that ends when this process does.
 
     The child is its own session: Ctrl-C reaches this process alone, which passes it on once.
     It shares the `lock`, so that nobody else begins before it has ended too. What it prints
@@ -62,7 +62,7 @@ def run_child(
         TrainingCancelledError, WorkerStoppingError, LeaseLostError: as `Watch.look` says.
     """
     child = subprocess.Popen(
-        [sys.executable, "-m", module, str(spec_path)],
+        [sys.executable, "-m", "ml", job, str(spec_path)],
         cwd=settings.BASE_DIR,
         env=os.environ | CHILD_ENVIRONMENT,
         stdin=subprocess.PIPE,

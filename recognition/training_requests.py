@@ -29,8 +29,8 @@ class RetrainRequest:
     serving_only: bool = False
     notes: Sequence[str] = ()
 
-    module: ClassVar[str] = "ml.build"
-    """Of the child that does it."""
+    job: ClassVar[str] = "build"
+    """Which job of `python -m ml` does it."""
 
     @property
     def workspace_name(self) -> str:
@@ -57,7 +57,7 @@ class CompareRequest(RetrainRequest):
     seeds: int = 1
     """How many trainings of each."""
 
-    module: ClassVar[str] = "ml.compare"
+    job: ClassVar[str] = "compare"
 
     @property
     def workspace_name(self) -> str:

@@ -130,7 +130,7 @@ def test_a_quick_training_is_one_epoch_or_a_head_on_smaller_pictures(
 ) -> None:
     assert make_plan(small, TrainingOptions(quick=True)).config.epochs == 1
     plan = make_plan(photos, TrainingOptions(quick=True))
-    assert (plan.config.epochs, plan.preprocessing.width_px) == (0, 192)
+    assert (plan.config.epochs, plan.preprocessing.width_px) == (0, 176)
 
 
 def test_simple_networks_are_not_augmented_unless_asked(small: Dataset) -> None:

@@ -213,6 +213,22 @@ def test_the_whole_set_can_be_one_batch(tmp_path: Path) -> None:
     assert len(run(config, tmp_path)) == 1
 
 
+def test_what_was_learned_from_smaller_pictures_is_judged_and_kept_at_the_full_size(
+    tmp_path: Path,
+) -> None:
+    config = replace(
+        CONFIG, architecture="residual_cnn", options={"width": 8}, augmentation="photos_strong",
+        train_side_px=24, optimizer="muon", learning_rate=0.02, epochs=6,
+    )  # fmt: skip
+    data = training_data(16, 32)
+    trained = train(data, config, workspace=tmp_path, progress=False)
+    assert trained.network.input_shape == (None, 32, 32, 3)
+    answers = trained.network.predict(data.validation, verbose=0).argmax(axis=1)
+    accuracy = float(np.mean(answers == data.validation_truth))
+    assert accuracy == pytest.approx(max(float(row["val_accuracy"]) for row in trained.history))
+    assert accuracy > 0.9
+
+
 def test_the_mean_of_the_weights_is_judged_and_kept_while_training_goes_on(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "checkpoint.npz")
     config = replace(CONFIG, **LINEAR, ema=0.9, augmentation="none")

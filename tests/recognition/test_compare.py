@@ -132,8 +132,8 @@ def test_what_was_interrupted_goes_on_without_training_anything_again(
     arguments = ("colors", "--architectures", "linear:epochs=1", "cnn:epochs=2", "--seeds", 2)
     run_child = tasks._run_child
 
-    def stop_at_the_end(module: str, spec_path: Path, *_watch: object, **_more: object) -> None:
-        run_child(module, spec_path)
+    def stop_at_the_end(job: str, spec_path: Path, *_watch: object, **_more: object) -> None:
+        run_child(job, spec_path)
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:

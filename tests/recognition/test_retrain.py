@@ -116,7 +116,7 @@ def test_a_shipped_version_is_retrained_as_what_it_is(
     services.register_shipped()
     asked: dict[str, Any] = {}
 
-    def read_only(module: str, spec_path: Path, *_watch: object, **_more: object) -> None:
+    def read_only(job: str, spec_path: Path, *_watch: object, **_more: object) -> None:
         asked.update(json.loads(spec_path.read_text()))
         raise tasks.TrainingStoppedError("training_stopped", "Read.")
 
@@ -175,7 +175,7 @@ def test_what_was_asked_is_remembered_but_for_haste_and_for_another_network(
     )
     asked: list[dict[str, Any]] = []
 
-    def read_only(module: str, spec_path: Path, *_watch: object, **_more: object) -> None:
+    def read_only(job: str, spec_path: Path, *_watch: object, **_more: object) -> None:
         asked.append(json.loads(spec_path.read_text())["options"])
         raise tasks.TrainingStoppedError("training_stopped", "Read.")
 

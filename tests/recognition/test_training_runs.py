@@ -38,7 +38,7 @@ class Child:
         self.verdict = verdict
         self.specs: list[dict[str, Any]] = []
 
-    def __call__(self, module: str, spec_path: Path, watch: Watch, **_more: object) -> None:
+    def __call__(self, job: str, spec_path: Path, watch: Watch, **_more: object) -> None:
         spec = json.loads(spec_path.read_text())
         self.specs.append(spec)
         with spec_path.with_name(EVENTS_NAME).open("a") as file:
