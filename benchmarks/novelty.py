@@ -94,14 +94,18 @@ def _measure(slug: str, classifier: Classifier, datasets: dict[str, Dataset]) ->
             f"{quality.mean_size:.2f} classes on average, {quality.single:.0%} name one only"
         )
     novelty = classifier.novelty_model or NoveltyModel.fit(
-        seen["train"].embeddings, truth["train"], seen["validation"].embeddings
+        seen["train"].embeddings,
+        truth["train"],
+        seen["validation"].embeddings,
+        seen["validation"].logits / temperature,
     )
-    known = novelty.score(seen["test"].embeddings)
+    known = novelty.score(seen["test"].embeddings, seen["test"].logits / temperature)
     strict = float(np.quantile(known, 1 - KNOWN_REFUSED))
     print(f"  known refused: {(known > novelty.threshold).mean():.1%}")
     print(f"  {'shown':24}{'n':>6}{'AUROC':>8}{'refused':>9}{'at 5 %':>9}")
     for name, pictures in _strange(slug, datasets).items():
-        scores = novelty.score(_see(classifier, pictures).embeddings)
+        strange = _see(classifier, pictures)
+        scores = novelty.score(strange.embeddings, strange.logits / temperature)
         print(
             f"  {name:24}{len(scores):>6}{auroc(known, scores):>8.3f}"
             f"{(scores > novelty.threshold).mean():>9.1%}{(scores > strict).mean():>9.1%}"

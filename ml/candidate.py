@@ -118,7 +118,10 @@ def make_candidate(
         validation=validation,
         judged=_before_refining(train_outputs, validation, dataset, workspace),
         novelty=NoveltyModel.fit(
-            train_outputs.embeddings, train_outputs.truth, validation.embeddings
+            train_outputs.embeddings,
+            train_outputs.truth,
+            validation.embeddings,
+            validation.logits / temperature,
         ),
         config=plan.config,
         training_s=training_s,

@@ -1,6 +1,7 @@
 """What a training has reached, on disk after every epoch, so that little is ever lost."""
 
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +26,11 @@ class Progress:
     """Epochs that are done."""
     weights: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
+    first_weights: Arrays = field(default_factory=list)
+    """What the phase began with, where that is still wanted at its end."""
     best_weights: Arrays = field(default_factory=list)
-    best_score: tuple[float, float] = (-1.0, 0.0)
-    """Validation accuracy, and less its loss for ties."""
+    best_score: tuple[float, float] = (-math.inf, -math.inf)
+    """What the epoch of `best_weights` is chosen by; larger is better."""
     history: list[HistoryRow] = field(default_factory=list)
     """A row for every epoch of every phase so far."""
 
@@ -59,6 +62,7 @@ class CheckpointStore:
         groups = {
             "weights": progress.weights,
             "optimizer": progress.optimizer,
+            "first_weights": progress.first_weights,
             "best_weights": progress.best_weights,
         }
         arrays = {
@@ -90,11 +94,10 @@ class CheckpointStore:
                 group: [stored[f"{group}/{position}"] for position in range(length)]
                 for group, length in state["lengths"].items()
             }
-        accuracy, negative_loss = state["best_score"]
         return Progress(
             phase=state["phase"],
             epoch=state["epoch"],
-            best_score=(accuracy, negative_loss),
+            best_score=tuple(state["best_score"]),
             history=state["history"],
             **groups,
         )

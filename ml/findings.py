@@ -149,7 +149,7 @@ def gather(
         evaluation=evaluate(probabilities, test.truth, labels),
         sets=_set_scores(metadata, probabilities, test.truth),
         reliability=reliability_bins(confidence, given == test.truth),
-        refusals=None if novelty is None else _refusals(novelty, test.embeddings),
+        refusals=None if novelty is None else _refusals(novelty, test, metadata.temperature),
         mistakes=_mistakes(labels, probabilities, test),
         judged_labels=len(train.truth) + len(validation.truth),
         suspicions=_suspicions(labels, train, validation),
@@ -202,9 +202,9 @@ def _set_scores(
     )
 
 
-def _refusals(novelty: NoveltyModel, embeddings: npt.NDArray[np.float32]) -> Refusals:
-    refused = int((np.asarray(novelty.score(embeddings)) > novelty.threshold).sum())
-    n = len(embeddings)
+def _refusals(novelty: NoveltyModel, test: Outputs, temperature: float) -> Refusals:
+    scores = novelty.score(test.embeddings, test.logits / temperature)
+    refused, n = int((scores > novelty.threshold).sum()), len(scores)
     return Refusals(
         threshold=float(novelty.threshold),
         n=n,

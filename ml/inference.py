@@ -183,7 +183,9 @@ class Classifier:
                 level: tuple(self.labels[i] for i in prediction_set(probabilities, threshold))
                 for level, threshold in self._set_thresholds.items()
             },
-            novelty=None if novelty_model is None else float(novelty_model.score(embedding)),
+            novelty=None
+            if novelty_model is None
+            else float(novelty_model.score(embedding, logits / self.metadata.temperature)),
             novelty_threshold=None if novelty_model is None else novelty_model.threshold,
         )
 

@@ -1,13 +1,15 @@
 """How little a picture resembles those a network learned from. NumPy only.
 
 A network answers with one of its classes whatever it is shown; its embedding tells more. The
-score is the Mahalanobis distance of the embedding, brought to length 1, to the nearest class
-mean, with one covariance for all classes (Lee, Lee, Lee, Shin: A Simple Unified Framework for
+score begins with the Mahalanobis distance of the embedding, brought to length 1, to the nearest
+class mean, with one covariance for all classes (Lee, Lee, Lee, Shin: A Simple Unified Framework for
 Detecting Out-of-Distribution Samples, NeurIPS 2018, arXiv:1807.03888). Of the covariance only
 the widest axes are kept and the others share one variance (Tipping, Bishop: Probabilistic
 Principal Component Analysis, JRSS B 1999): a tenth of the size, and what lies off the axes
-counts, as in ViM (Wang, Li, Feng, Zhang, CVPR 2022, arXiv:2203.10807). Compared with others
-in `benchmarks/novelty.py`'s table; energy, maximum logit and raw lengths did far worse.
+counts, as in ViM (Wang, Li, Feng, Zhang, CVPR 2022, arXiv:2203.10807). To it comes how little
+all classes together say: the energy of the calibrated logits (Liu, Wang, Owens, Li:
+Energy-based Out-of-distribution Detection, NeurIPS 2020, arXiv:2010.03759). Each sees strange
+pictures that the other does not; docs/networks.md, "Answers", compares them.
 """
 
 import io
@@ -15,7 +17,7 @@ import math
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -31,6 +33,8 @@ MAX_DEPTH = 4096
 MAX_BYTES = 32 * 1024 * 1024  # a thousand classes at a depth of 4096 take 9 MB
 SPARE_AXES = 16
 SUBSPACE_STEPS = 12
+ENERGY_SHARE = 0.5  # of the distance's spread that the energy's is brought to
+LEAST_ENERGY_SPREAD = 1e-3  # where it differs less, it tells nothing
 SHRINKAGE = 0.05  # towards the mean variance, for data sets with fewer pictures than axes
 
 Floats = npt.NDArray[np.float32]
@@ -42,6 +46,8 @@ _DTYPES = {
     "rest_variance": np.float32,
     "threshold": np.float32,
 }
+_ENERGY_DTYPES = {"energy_weight": np.float32, "usual_energy": np.float32}
+"""Left out of the files of versions whose score was the distance alone."""
 
 
 # What zipfile and NumPy raise for damage; RuntimeError includes what zipfile cannot do.
@@ -70,6 +76,8 @@ class NoveltyModel:
         variances: float32 (k,) above 0, along the axes.
         rest_variance: above 0, along every other direction.
         threshold: a larger score is novel; in the scores' unit, standard deviations.
+        energy_weight: what a unit of energy above the usual adds to the score; 0 or more.
+        usual_energy: median of known pictures.
     """
 
     means: npt.NDArray[np.float16]
@@ -77,6 +85,8 @@ class NoveltyModel:
     variances: Floats
     rest_variance: float
     threshold: float
+    energy_weight: float = 0.0
+    usual_energy: float = 0.0
 
     @property
     def depth(self) -> int:
@@ -89,8 +99,9 @@ class NoveltyModel:
         train_embeddings: npt.ArrayLike,
         train_truth: npt.ArrayLike,
         validation_embeddings: npt.ArrayLike,
+        validation_logits: npt.ArrayLike,
     ) -> Self:
-        """Learn means and spread on training pictures and the threshold on validation ones.
+        """Learn means and spread on training pictures and all else on validation ones.
 
         The threshold leaves at most `REFUSED_SHARE` of the validation pictures above it.
 
@@ -98,6 +109,7 @@ class NoveltyModel:
             train_embeddings: (n, depth), finite; depth up to `MAX_DEPTH`.
             train_truth: (n,) whole numbers; every class up to the largest must occur.
             validation_embeddings: (m, depth), finite, at least one.
+            validation_logits: (m, classes), finite, calibrated: divided by the temperature.
 
         Raises:
             ValueError: anything else.
@@ -122,34 +134,51 @@ class NoveltyModel:
         np.add.at(means, truth, known)
         means /= counts[:, np.newaxis]
         axes, variances, rest_variance = _spread(known - means[truth])
-        unfinished = cls(
+        model = cls(
             means=means.astype(np.float16),
             axes=axes.astype(np.float16),
             variances=variances.astype(np.float32),
             rest_variance=rest_variance,
             threshold=0.0,
         )
-        scores = np.sort(unfinished.score(validation))
+        energies = _energy(validation_logits)
+        if energies.shape != validation.shape[:1] or not np.isfinite(energies).all():
+            raise ValueError(
+                f"validation_logits must be finite and (pictures, classes) for {len(validation)} "
+                f"pictures, received shape {np.shape(validation_logits)}."
+            )
+        spread = float(energies.std())
+        if spread > LEAST_ENERGY_SPREAD:
+            weight = ENERGY_SHARE * float(model.distance(validation).std()) / spread
+            model = replace(
+                model,
+                energy_weight=float(np.float32(weight)),
+                usual_energy=float(np.float32(np.median(energies))),
+            )
+        scores = np.sort(model.score(validation, validation_logits))
         kept = len(scores) - math.floor(len(scores) * REFUSED_SHARE)
-        return cls(
-            means=unfinished.means,
-            axes=unfinished.axes,
-            variances=unfinished.variances,
-            rest_variance=rest_variance,
-            threshold=float(scores[kept - 1]),
-        )
+        return replace(model, threshold=float(scores[kept - 1]))
 
-    def score(self, embeddings: npt.ArrayLike) -> Floats:
+    def score(self, embeddings: npt.ArrayLike, logits: npt.ArrayLike) -> Floats:
         """Return how strange pictures are: about 1 for a typical one, larger is stranger.
 
         Args:
             embeddings: (..., depth), finite.
+            logits: (..., classes), finite, calibrated: divided by the temperature.
 
         Returns:
-            float32 (...): the distance in standard deviations, a dimension's on average.
+            float32 (...), 0 or more: the distance, and the unusual energy in its unit.
 
         Raises:
             ValueError: another depth.
+        """
+        unusual = self.energy_weight * (_energy(logits) - self.usual_energy)
+        return np.asarray(np.maximum(self.distance(embeddings) + unusual, 0.0), np.float32)
+
+    def distance(self, embeddings: npt.ArrayLike) -> Floats:
+        """Return how far embeddings (..., depth) lie from the nearest class, float32 (...).
+
+        In standard deviations, a dimension's on average. Raises ValueError for another depth.
         """
         given = np.asarray(embeddings, np.float64)
         if given.ndim < 1 or given.shape[-1] != self.depth:
@@ -173,7 +202,8 @@ class NoveltyModel:
         """Return an .npz of 2 · depth · (classes + k) bytes and a little more."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {
-            name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()
+            name: np.asarray(getattr(self, name), dtype)
+            for name, dtype in (_DTYPES | _ENERGY_DTYPES).items()
         }
         np.savez(buffer, **arrays)
         return buffer.getvalue()
@@ -196,18 +226,23 @@ class NoveltyModel:
             or shapes["variances"] != (k,)
             or shapes["rest_variance"] != ()
             or shapes["threshold"] != ()
+            or any(shapes.get(name, ()) for name in _ENERGY_DTYPES)
         ):
             _refuse(f"its arrays do not fit together: {shapes}")
         if not all(np.isfinite(array).all() for array in arrays.values()):
             _refuse("it holds NaN or infinity")
         if (arrays["variances"] <= 0).any() or arrays["rest_variance"] <= 0:
             _refuse("a variance is not above 0")
+        energy = {name: float(arrays.get(name, 0.0)) for name in _ENERGY_DTYPES}
+        if energy["energy_weight"] < 0:
+            _refuse("the weight of the energy is below 0")
         return cls(
             means=arrays["means"],
             axes=arrays["axes"],
             variances=arrays["variances"],
             rest_variance=float(arrays["rest_variance"]),
             threshold=float(arrays["threshold"]),
+            **energy,
         )
 
 
@@ -221,6 +256,13 @@ def _embeddings(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if not np.isfinite(given).all():
         raise ValueError("embeddings must be finite; received NaN or infinity.")
     return given.astype(np.float64)
+
+
+def _energy(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return -ln Σ exp of the logits over the last axis."""
+    given = np.asarray(logits, np.float64)
+    largest = given.max(axis=-1)
+    return np.asarray(-largest - np.log(np.exp(given - largest[..., np.newaxis]).sum(axis=-1)))
 
 
 def _unit(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -253,22 +295,23 @@ def _spread(
 
 def _read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     """Return exactly the arrays of a `NoveltyModel`, unpacked to `MAX_BYTES` at most."""
-    names = {f"{field.name}.npy" for field in fields(NoveltyModel)}
+    whole = _DTYPES | _ENERGY_DTYPES
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if {entry.filename for entry in archive.infolist()} != names:
-                _refuse(f"it must hold {', '.join(sorted(names))}")
+            names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
+            if names not in (set(whole), set(_DTYPES)):
+                _refuse(f"it must hold {', '.join(sorted(whole))}")
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
                 _refuse(f"it is larger than {MAX_BYTES} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _DTYPES}
+            arrays = {name: file[name] for name in names}
     except _DAMAGE as error:
         if isinstance(error, ArtifactError):
             raise
         _refuse(f"it is no .npz of numbers ({error})")
     for name, array in arrays.items():
-        if array.dtype != _DTYPES[name]:
-            _refuse(f"{name} must be {np.dtype(_DTYPES[name])}, received {array.dtype}")
+        if array.dtype != whole[name]:
+            _refuse(f"{name} must be {np.dtype(whole[name])}, received {array.dtype}")
     return arrays
 
 

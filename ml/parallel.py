@@ -46,8 +46,9 @@ def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> I
         except BrokenProcessPool:
             raise DatasetError(
                 "readers_killed",
-                "A process that read pictures was killed, probably because memory ran out. "
-                "Close other programs, or train on fewer pictures at once.",
+                "A process that read pictures has died, probably because memory ran out: close "
+                "other programs, or use fewer pictures. In a script of your own, guard what it "
+                'does with `if __name__ == "__main__":`.',
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C need not wait for the rest

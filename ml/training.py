@@ -2,8 +2,9 @@
 
 From scratch the whole network learns under the config's optimizer. Transfer: the backbone's
 embeddings of every picture are computed once, a head is trained on them, then the top blocks
-are refined with the head and kept only if validation improves. By heart the training pictures
-become the network. The epoch is chosen on validation pictures alone.
+are refined with the head, their weights averaged with those from before, and kept only if
+validation improves. By heart the training pictures become the network. The epoch is chosen on
+validation pictures alone: by the share that is right, and on a backbone by the loss.
 """
 
 import time
@@ -39,6 +40,7 @@ HEAD_BATCHES = 20  # an epoch at least, in smaller batches, so that few pictures
 HEAD_LEAST_BATCH = 8
 HEAD_RATE = 3e-3
 HEAD_DECAY = 8.0  # with 0.05 the head has few pictures by heart; docs/networks.md
+REFINED_SHARES = (0.5, 0.75)  # of the refined weights, beside all of them, to choose from
 
 Phase = Literal["train", "head", "refine"]
 
@@ -170,6 +172,7 @@ class _Run:
             network.get_layer("head").set_weights(progress.best_weights)
             progress = Progress(
                 phase="refine",
+                first_weights=top.get_weights(),
                 best_weights=top.get_weights(),
                 best_score=progress.best_score,
                 history=progress.history,
@@ -187,7 +190,30 @@ class _Run:
             done = self._fit(
                 top, "refine", self.config.epochs, batches, validation=validation, begin=progress
             )
+        if done.first_weights:  # a checkpoint of an earlier release has none
+            self._average(top, done, validation)
         return done.history
+
+    def _average(
+        self, top: keras.Model, done: Progress, validation: npt.NDArray[np.float32]
+    ) -> None:
+        """Leave the refined weights in `top`, or their mean with the first ones if that is better.
+
+        Such a mean is often as right on pictures like the training's and better on others
+        (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        """
+        judging, best, chosen = self._judging(validation), done.best_score, done.best_weights
+        for share in REFINED_SHARES:
+            top.set_weights(
+                [
+                    (1 - share) * first + share * refined
+                    for first, refined in zip(done.first_weights, done.best_weights, strict=True)
+                ]
+            )
+            loss, accuracy = top.evaluate(judging, verbose=0)
+            if _score("refine", accuracy, loss) > best:
+                best, chosen = _score("refine", accuracy, loss), top.get_weights()
+        top.set_weights(chosen)
 
     def _steps(self) -> int:
         """Return the number of steps of all epochs."""
@@ -242,8 +268,7 @@ class _Run:
         if phase == "head":
             batch_size = head_batch(len(self.data.train_truth))
         pictures = self.data.validation if validation is None else validation
-        truth = np.eye(len(self.data.labels), dtype=np.float32)[self.data.validation_truth]
-        judging = tf.data.Dataset.from_tensor_slices((pictures, truth)).batch(EVALUATION_BATCH)
+        judging = self._judging(pictures)
         progress = self.store.load()
         if progress is not None and progress.phase == phase and progress.epoch:
             progress.apply(network)
@@ -264,8 +289,8 @@ class _Run:
             loss, accuracy = judged.evaluate(judging, verbose=0)
             progress.history.append(bar.finish(loss, accuracy, seconds))
             progress.epoch = epoch + 1
-            if (accuracy, -loss) > progress.best_score:
-                progress.best_score = (accuracy, -loss)
+            if _score(phase, accuracy, loss) > progress.best_score:
+                progress.best_score = _score(phase, accuracy, loss)
                 progress.best_weights = network.get_weights()
             if network.optimizer.use_ema:
                 network.set_weights(progress.weights)
@@ -274,11 +299,25 @@ class _Run:
         network.set_weights(progress.best_weights)
         return progress
 
+    def _judging(self, pictures: npt.NDArray[Any]) -> tf.data.Dataset:
+        """Return the validation pictures, or what is made of them, and their classes in batches."""
+        truth = np.eye(len(self.data.labels), dtype=np.float32)[self.data.validation_truth]
+        return tf.data.Dataset.from_tensor_slices((pictures, truth)).batch(EVALUATION_BATCH)
+
     def _is_out_of_patience(self, progress: Progress, phase: Phase) -> bool:
         """Return whether the last epochs of this phase brought nothing."""
         patience = self.config.patience
         scores = [float(row["val_accuracy"]) for row in progress.history if row["phase"] == phase]
         return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def _score(phase: Phase, accuracy: float, loss: float) -> tuple[float, float]:
+    """Return what an epoch is chosen by; larger is better.
+
+    A backbone has few validation pictures, of which one more or fewer is right by chance; its
+    loss, the head's and the top blocks', depends on all of them.
+    """
+    return (accuracy, -loss) if phase == "train" else (-loss, accuracy)
 
 
 def head_batch(pictures: int) -> int:

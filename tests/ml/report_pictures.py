@@ -128,7 +128,9 @@ def contents(
         picture_of=drawing_of,
         history=HISTORY,
         health_lines=["1,800 pictures", "2 files skipped: a<b>.jpg (not an image)"],
-        novelty=NoveltyModel.fit(train.embeddings, train.truth, validation.embeddings),
+        novelty=NoveltyModel.fit(
+            train.embeddings, train.truth, validation.embeddings, validation.logits
+        ),
         incumbent=evaluate(old, test.truth, labels),
         comparison=compare(
             probabilities, old, test.truth, labels, [example.name for example in test.examples]

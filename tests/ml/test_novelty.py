@@ -23,9 +23,14 @@ def known(n: int, seed: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
     return (points * rng.uniform(0.5, 2, (n, 1))).astype(np.float32), truth
 
 
+def sure(n: int) -> np.ndarray:
+    """Return logits of n pictures that a network is equally sure of."""
+    return np.tile([6.0, 0.0, 0.0], (n, 1))
+
+
 @lru_cache(maxsize=1)
 def fitted() -> NoveltyModel:
-    return NoveltyModel.fit(*known(300, 0), known(200, 1)[0])
+    return NoveltyModel.fit(*known(300, 0), known(200, 1)[0], sure(200))
 
 
 def altered(**changes: object) -> bytes:
@@ -44,8 +49,8 @@ def test_strange_pictures_score_higher_than_known_ones() -> None:
     novelty = fitted()
     strange = np.random.default_rng(5).normal(size=(200, DEPTH))
 
-    assert novelty.score(known(200, 7)[0]).max() < novelty.score(strange).min()
-    assert (novelty.score(strange) > novelty.threshold).all()
+    assert novelty.distance(known(200, 7)[0]).max() < novelty.distance(strange).min()
+    assert (novelty.distance(strange) > novelty.threshold).all()
 
 
 @given(st.integers(0, 1000), st.integers(1, 120))
@@ -53,15 +58,15 @@ def test_at_most_one_in_twenty_validation_pictures_is_refused(seed: int, n: int)
     embeddings, truth = known(60, seed)
     validation = known(n, seed + 1)[0]
 
-    novelty = NoveltyModel.fit(embeddings, truth, validation)
+    novelty = NoveltyModel.fit(embeddings, truth, validation, sure(n))
 
-    refused = int((novelty.score(validation) > novelty.threshold).sum())
+    refused = int((novelty.distance(validation) > novelty.threshold).sum())
     assert refused <= 0.05 * n
     assert refused == n // 20
 
 
 def test_typical_known_picture_scores_about_one() -> None:
-    assert np.median(fitted().score(known(500, 3)[0])) == pytest.approx(1, abs=0.2)
+    assert np.median(fitted().distance(known(500, 3)[0])) == pytest.approx(1, abs=0.2)
 
 
 @given(st.floats(0.01, 100))
@@ -69,19 +74,21 @@ def test_length_of_an_embedding_does_not_matter(factor: float) -> None:
     novelty = fitted()
     embeddings = known(5, 3)[0]
 
-    assert novelty.score(embeddings * factor) == pytest.approx(novelty.score(embeddings), rel=1e-4)
+    assert novelty.distance(embeddings * factor) == pytest.approx(
+        novelty.distance(embeddings), rel=1e-4
+    )
 
 
 def test_one_embedding_scores_as_it_does_among_others() -> None:
     novelty = fitted()
     embeddings = known(6, 3)[0]
 
-    scores = novelty.score(embeddings)
+    scores = novelty.distance(embeddings)
 
     assert scores.dtype == np.float32
     assert scores.shape == (6,)
-    assert float(novelty.score(embeddings[2])) == pytest.approx(float(scores[2]), rel=1e-6)
-    assert novelty.score(embeddings.reshape(2, 3, DEPTH)) == pytest.approx(scores.reshape(2, 3))
+    assert float(novelty.distance(embeddings[2])) == pytest.approx(float(scores[2]), rel=1e-6)
+    assert novelty.distance(embeddings.reshape(2, 3, DEPTH)) == pytest.approx(scores.reshape(2, 3))
 
 
 def test_distance_is_mahalanobis_where_all_axes_are_kept() -> None:
@@ -95,7 +102,42 @@ def test_distance_is_mahalanobis_where_all_axes_are_kept() -> None:
     distances = np.einsum("ci,ij,cj->c", away, np.linalg.inv(covariance), away)
 
     expected = np.sqrt(distances.min() / DEPTH)
-    assert float(novelty.score(point)) == pytest.approx(expected, rel=0.01)
+    assert float(novelty.distance(point)) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_picture_that_no_class_speaks_for_is_stranger_at_the_same_place() -> None:
+    rng = np.random.default_rng(4)
+    embeddings, truth = known(200, 1)
+    logits = np.eye(3)[truth] * rng.uniform(3, 9, (200, 1))
+    novelty = NoveltyModel.fit(*known(300, 0), embeddings, logits)
+    distances, energies = novelty.distance(embeddings), -np.log(np.exp(logits).sum(axis=1))
+    assert novelty.energy_weight * energies.std() == pytest.approx(distances.std() / 2, rel=1e-3)
+    assert novelty.usual_energy == pytest.approx(np.median(energies), rel=1e-6)
+
+    usual, silent = novelty.score(embeddings, logits), novelty.score(embeddings, 0 * logits)
+
+    assert (silent > usual).all()
+    assert (usual > novelty.threshold).sum() == 10
+    flat = novelty.score(embeddings.reshape(20, 10, DEPTH), logits.reshape(20, 10, 3))
+    assert flat == pytest.approx(usual.reshape(20, 10))
+
+
+def test_logits_that_tell_nothing_change_no_score() -> None:
+    embeddings = known(50, 3)[0]
+    assert (fitted().score(embeddings, sure(50)) == fitted().distance(embeddings)).all()
+    assert (fitted().score(embeddings, 9 * sure(50)) == fitted().distance(embeddings)).all()
+
+
+@pytest.mark.parametrize("logits", [np.zeros((199, 3)), np.full((200, 3), np.nan)])
+def test_logits_that_do_not_fit_are_refused(logits: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="validation_logits must be"):
+        NoveltyModel.fit(*known(300, 0), known(200, 1)[0], logits)
+
+
+def test_a_file_from_before_the_energy_scores_by_distance_alone() -> None:
+    older = NoveltyModel.from_bytes(altered(energy_weight=None, usual_energy=None))
+    embeddings = known(50, 3)[0]
+    assert (older.score(embeddings, 0 * sure(50)) == fitted().distance(embeddings)).all()
 
 
 def test_what_is_written_is_read_back_and_scores_alike() -> None:
@@ -105,7 +147,7 @@ def test_what_is_written_is_read_back_and_scores_alike() -> None:
     again = NoveltyModel.from_bytes(novelty.to_bytes())
 
     assert again.threshold == novelty.threshold
-    assert (again.score(embeddings) == novelty.score(embeddings)).all()
+    assert (again.distance(embeddings) == novelty.distance(embeddings)).all()
     assert again.to_bytes() == novelty.to_bytes()
 
 
@@ -125,11 +167,11 @@ def test_file_of_a_large_network_is_small() -> None:
 def test_few_numbers_and_identical_pictures_can_be_fitted(depth: int) -> None:
     same = np.ones((6, depth))
 
-    novelty = NoveltyModel.fit(same, [0, 0, 0, 1, 1, 1], same)
+    novelty = NoveltyModel.fit(same, [0, 0, 0, 1, 1, 1], same, sure(6))
 
-    assert np.isfinite(novelty.score(np.zeros(depth)))
-    assert novelty.score(np.ones(depth)) <= novelty.threshold
-    assert novelty.score(-np.ones(depth)) > novelty.threshold
+    assert np.isfinite(novelty.distance(np.zeros(depth)))
+    assert novelty.distance(np.ones(depth)) <= novelty.threshold
+    assert novelty.distance(-np.ones(depth)) > novelty.threshold
 
 
 GOOD = np.ones((2, 3))
@@ -155,13 +197,13 @@ def test_what_cannot_be_fitted_is_refused(
     train: np.ndarray, truth: list[int], validation: np.ndarray
 ) -> None:
     with pytest.raises(ValueError, match="must"):
-        NoveltyModel.fit(train, truth, validation)
+        NoveltyModel.fit(train, truth, validation, sure(len(validation)))
 
 
 @pytest.mark.parametrize("shape", [(), (DEPTH + 1,), (2, 1)])
 def test_embedding_of_another_depth_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=f"{DEPTH}"):
-        fitted().score(np.zeros(shape))
+        fitted().distance(np.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +223,10 @@ def test_embedding_of_another_depth_is_refused(shape: tuple[int, ...]) -> None:
         altered(rest_variance=np.ones(1, np.float32)),
         altered(threshold=np.float32("nan")),
         altered(threshold="1"),
+        altered(usual_energy=None),
+        altered(energy_weight=np.float32(-1)),
+        altered(energy_weight=np.float32("inf")),
+        altered(usual_energy=np.ones(1, np.float32)),
         altered(threshold=np.array([{}], object)),
     ],
 )
@@ -203,4 +249,4 @@ def test_damage_is_refused_or_does_no_harm(seed: int) -> None:
     except ArtifactError as error:
         assert error.code == "bad_novelty"
     else:
-        assert np.isfinite(novelty.score(np.ones(DEPTH)))
+        assert np.isfinite(novelty.distance(np.ones(DEPTH)))
