@@ -235,6 +235,14 @@ def _extent(occupied: tf.Tensor) -> tf.Tensor:
 
 def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
     """Blend pictures with their 3×3 dilation where `amount` is above 0, else their erosion."""
-    dilated = tf.nn.max_pool2d(images, 3, 1, "SAME")
-    eroded = -tf.nn.max_pool2d(-images, 3, 1, "SAME")
-    return images + tf.abs(amount) * (tf.where(amount > 0, dilated, eroded) - images)
+    sign = tf.where(amount > 0, 1.0, -1.0)  # an erosion is the dilation of the negative
+    return images + tf.abs(amount) * (sign * _dilated(sign * images) - images)
+
+
+def _dilated(images: tf.Tensor) -> tf.Tensor:
+    """Return the largest value among each pixel and its neighbours.
+
+    The batch lies where the pooling expects channels, as it is vectorised over them.
+    """
+    turned = tf.transpose(images, (3, 1, 2, 0))
+    return tf.transpose(tf.nn.max_pool2d(turned, 3, 1, "SAME"), (3, 1, 2, 0))
