@@ -36,11 +36,12 @@ from ml.config import TrainingConfig
 from ml.dataset import Dataset, Split, load_dataset
 from ml.diversity import Point, pick
 from ml.features import FEATURES_NAME, head_features
+from ml.fitting import TrainingData
 from ml.heads import Condenser, LinearHead
 from ml.pipeline import cache_pictures
 from ml.plan import make_plan
 from ml.sketch import sketch
-from ml.training import TrainingData, train
+from ml.training import train
 from ml.training_options import TrainingOptions
 
 REVIEWS: Final = 200

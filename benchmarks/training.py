@@ -35,11 +35,12 @@ from keras import layers
 from ml.architectures import build_network
 from ml.augmentation import AUGMENTATIONS, NO_AUGMENTATION
 from ml.config import TrainingConfig
+from ml.fitting import STEPS_AT_ONCE, TrainingData
 from ml.optimizers import build_loss, build_optimizer
 from ml.pipeline import training_batches
 from ml.precision import fastest_policy
 from ml.recipes import recipe_for
-from ml.training import STEPS_AT_ONCE, TrainingData, train
+from ml.training import train
 
 BATCH = 128
 CLASSES = 10

@@ -19,12 +19,13 @@ from ml.conformal import fit_thresholds
 from ml.dataset import Dataset, Example
 from ml.export import check_exportable, export_litert, round_to_float16
 from ml.features import read_features
+from ml.fitting import TrainingData
 from ml.novelty import NoveltyModel
 from ml.outputs import Outputs, served_outputs
 from ml.pipeline import PictureCache
 from ml.plan import Plan
 from ml.scoring import served
-from ml.training import TrainedNetwork, TrainingData, train
+from ml.training import TrainedNetwork, train
 
 LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "pillow", "ai-edge-litert")
 MOST_TRAIN_OUTPUTS = 10_000  # training pictures that the finished network looks at again

@@ -14,23 +14,19 @@ pictures that the other does not; docs/networks.md, "Answers", compares them.
 
 import io
 import math
-import struct
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.errors import ArtifactError
+from ml.novelty_file import DTYPES, ENERGY_DTYPES, read_arrays, refuse
 
 REFUSED_SHARE = 0.05
 """Share of known pictures that may be taken for novel."""
 
 MAX_AXES = 64
 MAX_DEPTH = 4096
-MAX_BYTES = 32 * 1024 * 1024  # a thousand classes at a depth of 4096 take 9 MB
 SPARE_AXES = 16
 SUBSPACE_STEPS = 12
 ENERGY_SHARE = 0.5  # of the distance's spread that the energy's is brought to
@@ -38,32 +34,6 @@ LEAST_ENERGY_SPREAD = 1e-3  # where it differs less, it tells nothing
 SHRINKAGE = 0.05  # towards the mean variance, for data sets with fewer pictures than axes
 
 Floats = npt.NDArray[np.float32]
-
-_DTYPES = {
-    "means": np.float16,
-    "axes": np.float16,
-    "variances": np.float32,
-    "rest_variance": np.float32,
-    "threshold": np.float32,
-}
-_ENERGY_DTYPES = {"energy_weight": np.float32, "usual_energy": np.float32}
-"""Left out of the files of versions whose score was the distance alone."""
-
-
-# What zipfile and NumPy raise for damage; RuntimeError includes what zipfile cannot do.
-_DAMAGE = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -203,7 +173,7 @@ class NoveltyModel:
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {
             name: np.asarray(getattr(self, name), dtype)
-            for name, dtype in (_DTYPES | _ENERGY_DTYPES).items()
+            for name, dtype in (DTYPES | ENERGY_DTYPES).items()
         }
         np.savez(buffer, **arrays)
         return buffer.getvalue()
@@ -215,7 +185,7 @@ class NoveltyModel:
         Raises:
             ArtifactError: `bad_novelty` for anything else; nothing is unpickled.
         """
-        arrays = _read_arrays(data)
+        arrays = read_arrays(data)
         shapes = {name: array.shape for name, array in arrays.items()}
         depth, k = shapes["axes"] if len(shapes["axes"]) == 2 else (0, 0)
         if (
@@ -226,16 +196,16 @@ class NoveltyModel:
             or shapes["variances"] != (k,)
             or shapes["rest_variance"] != ()
             or shapes["threshold"] != ()
-            or any(shapes.get(name, ()) for name in _ENERGY_DTYPES)
+            or any(shapes.get(name, ()) for name in ENERGY_DTYPES)
         ):
-            _refuse(f"its arrays do not fit together: {shapes}")
+            refuse(f"its arrays do not fit together: {shapes}")
         if not all(np.isfinite(array).all() for array in arrays.values()):
-            _refuse("it holds NaN or infinity")
+            refuse("it holds NaN or infinity")
         if (arrays["variances"] <= 0).any() or arrays["rest_variance"] <= 0:
-            _refuse("a variance is not above 0")
-        energy = {name: float(arrays.get(name, 0.0)) for name in _ENERGY_DTYPES}
+            refuse("a variance is not above 0")
+        energy = {name: float(arrays.get(name, 0.0)) for name in ENERGY_DTYPES}
         if energy["energy_weight"] < 0:
-            _refuse("the weight of the energy is below 0")
+            refuse("the weight of the energy is below 0")
         return cls(
             means=arrays["means"],
             axes=arrays["axes"],
@@ -291,33 +261,3 @@ def _spread(
     rest = max(total - float(widest.sum()), 0.0) / (depth - k)
     variances = (1 - SHRINKAGE) * widest + SHRINKAGE * mean
     return axes, variances, float(np.float32((1 - SHRINKAGE) * rest + SHRINKAGE * mean))
-
-
-def _read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
-    """Return exactly the arrays of a `NoveltyModel`, unpacked to `MAX_BYTES` at most."""
-    whole = _DTYPES | _ENERGY_DTYPES
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
-            if names not in (set(whole), set(_DTYPES)):
-                _refuse(f"it must hold {', '.join(sorted(whole))}")
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                _refuse(f"it is larger than {MAX_BYTES} bytes")
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in names}
-    except _DAMAGE as error:
-        if isinstance(error, ArtifactError):
-            raise
-        _refuse(f"it is no .npz of numbers ({error})")
-    for name, array in arrays.items():
-        if array.dtype != whole[name]:
-            _refuse(f"{name} must be {np.dtype(whole[name])}, received {array.dtype}")
-    return arrays
-
-
-def _refuse(fault: str) -> NoReturn:
-    raise ArtifactError(
-        "bad_novelty",
-        f"novelty.npz of the model version cannot be used: {fault}. Restore the folder from a "
-        "backup or activate another version.",
-    )

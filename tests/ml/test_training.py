@@ -15,7 +15,8 @@ import pytest
 from ml.checkpoint import CheckpointStore, Progress
 from ml.config import TrainingConfig
 from ml.precision import cpu_flags, fastest_policy
-from ml.training import head_batch, train
+from ml.training import train
+from ml.transfer import head_batch
 from tests.ml.training_pictures import training_data
 
 CONFIG = TrainingConfig(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ml.training import TrainingData
+from ml.fitting import TrainingData
 
 COLORS = {"blue": (40, 60, 210), "green": (40, 200, 70), "red": (220, 50, 40)}
 LABELS = tuple(sorted(COLORS))
