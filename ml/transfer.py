@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ml import events
 from ml.architectures import architecture_named
 from ml.augmentation import NO_AUGMENTATION
 from ml.checkpoint import HistoryRow, Progress
@@ -112,6 +113,7 @@ def _average(
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
     """
     judging, best, chosen = fitting.judging(validation), done.best_score, done.best_weights
+    kept = "refined weights"
     for share in REFINED_SHARES:
         top.set_weights(
             [
@@ -122,4 +124,6 @@ def _average(
         loss, accuracy = top.evaluate(judging, verbose=0)
         if score("refine", accuracy, loss) > best:
             best, chosen = score("refine", accuracy, loss), top.get_weights()
+            kept = f"{share:.0%} of the refined weights and {1 - share:.0%} of the first"
     top.set_weights(chosen)
+    events.say(f"Kept: {kept}, as validation pictures say.")
