@@ -1,5 +1,6 @@
 """Epochs with a checkpoint after each: what every phase of a training shares."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,4 +149,6 @@ def score(phase: Phase, accuracy: float, loss: float) -> tuple[float, float]:
     A backbone has few validation pictures, of which one more or fewer is right by chance; its
     loss, the head's and the top blocks', depends on all of them.
     """
+    if math.isnan(loss):  # it has diverged
+        loss = math.inf
     return (accuracy, -loss) if phase == "train" else (-loss, accuracy)

@@ -112,8 +112,11 @@ def _average(
     Such a mean is often as right on pictures like the training's and better on others
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
     """
+    if all(map(np.array_equal, done.first_weights, done.best_weights)):
+        events.say("Kept: the weights from before refining, which brought nothing.")
+        return
     judging, best, chosen = fitting.judging(validation), done.best_score, done.best_weights
-    kept = "refined weights"
+    kept = "the refined weights"
     for share in REFINED_SHARES:
         top.set_weights(
             [
@@ -126,4 +129,4 @@ def _average(
             best, chosen = score("refine", accuracy, loss), top.get_weights()
             kept = f"{share:.0%} of the refined weights and {1 - share:.0%} of the first"
     top.set_weights(chosen)
-    events.say(f"Kept: {kept}, as validation pictures say.")
+    events.say(f"Kept: {kept}, the best on validation pictures.")
