@@ -1,16 +1,19 @@
-"""Caches of decoded pictures: how a row is filled, and which of them hold which picture.
+"""Caches of decoded pictures: how they are filled, and which of them hold which picture.
 
 Beside each cache lies a list of the names of its pictures, so that a deleted one can leave.
 Needs no TensorFlow.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ml.dataset import Example, read_pixels
 from ml.errors import TrainingError
+from ml.parallel import on_all_cores
 from ml.preprocessing import Preprocessing, prepare
 
 CACHE_PATTERN = "pictures-*.npy"
@@ -39,13 +42,24 @@ def drop_cache(cache: Path) -> None:
     names_path(cache).unlink(missing_ok=True)
 
 
-def fill_row(cache: Path, preprocessing: Preprocessing, row: tuple[int, Example]) -> None:
-    """Decode and prepare an example's picture and write it to its row of the array `cache`.
+def fill_rows(
+    cache: Path, preprocessing: Preprocessing, examples: Sequence[Example]
+) -> Iterator[None]:
+    """Decode and prepare the pictures and write each to its row of the array `cache`.
+
+    Yields after each row.
 
     Raises:
-        TrainingError: `data_changed`, its file has gone since the data set was read.
-        ImageError: its file has changed since then and cannot be decoded.
+        TrainingError: `data_changed`, a file has gone since the data set was read.
+        ImageError: a file has changed since then and cannot be decoded.
     """
+    try:
+        yield from on_all_cores(partial(_fill_row, cache, preprocessing), list(enumerate(examples)))
+    finally:
+        _opened.cache_clear()
+
+
+def _fill_row(cache: Path, preprocessing: Preprocessing, row: tuple[int, Example]) -> None:
     number, example = row
     if not example.path.exists():
         raise TrainingError(
@@ -53,8 +67,13 @@ def fill_row(cache: Path, preprocessing: Preprocessing, row: tuple[int, Example]
             f"{example.name} was deleted while the training read the pictures. "
             "Run it again: it goes on without that one.",
         )
-    pixels = prepare(read_pixels(example), preprocessing).pixels
-    np.lib.format.open_memmap(cache, "r+")[number] = pixels
+    _opened(cache)[number] = prepare(read_pixels(example), preprocessing).pixels
+
+
+@lru_cache(maxsize=1)
+def _opened(cache: Path) -> npt.NDArray[np.uint8]:
+    """Return the array for writing; opening it takes longer than to fill a small row."""
+    return np.lib.format.open_memmap(cache, "r+")
 
 
 def _may_hold(cache: Path, wanted: set[str]) -> bool:

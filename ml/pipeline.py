@@ -10,7 +10,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ import tensorflow as tf
 from ml.augmentation import NO_AUGMENTATION, Augmentation, augment
 from ml.dataset import Dataset, Example
 from ml.mixing import Mix, mix_pictures
-from ml.parallel import on_all_cores
-from ml.picture_caches import drop_cache, fill_row, names_path, write_names
+from ml.picture_caches import drop_cache, fill_rows, names_path, write_names
 from ml.preprocessing import Preprocessing
 from ml.progress import progress_bar
 
@@ -177,7 +175,7 @@ def _fill(
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         np.lib.format.open_memmap(part, "w+", np.uint8, shape).flush()
-        rows = on_all_cores(partial(fill_row, part, preprocessing), list(enumerate(examples)))
+        rows = fill_rows(part, preprocessing, examples)
         deque(progress_bar(rows, "Decoding", len(examples), show=progress), maxlen=0)
         part.replace(path)
     except BaseException:
