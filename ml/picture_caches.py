@@ -1,20 +1,10 @@
-"""Caches of decoded pictures: how they are filled, and which of them hold which picture.
+"""Which caches of decoded pictures hold which picture, so that a deleted one can leave them.
 
-Beside each cache lies a list of the names of its pictures, so that a deleted one can leave.
-Needs no TensorFlow.
+Beside each cache lies a list of the names of its pictures. Needs no TensorFlow.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Collection, Iterable
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
-
-from ml.dataset import Example, read_pixels
-from ml.errors import TrainingError
-from ml.parallel import on_all_cores
-from ml.preprocessing import Preprocessing, prepare
 
 CACHE_PATTERN = "pictures-*.npy"
 
@@ -40,40 +30,6 @@ def drop_cache(cache: Path) -> None:
     """Delete a cache and its names. A training that reads it keeps what it has mapped."""
     cache.unlink(missing_ok=True)
     names_path(cache).unlink(missing_ok=True)
-
-
-def fill_rows(
-    cache: Path, preprocessing: Preprocessing, examples: Sequence[Example]
-) -> Iterator[None]:
-    """Decode and prepare the pictures and write each to its row of the array `cache`.
-
-    Yields after each row.
-
-    Raises:
-        TrainingError: `data_changed`, a file has gone since the data set was read.
-        ImageError: a file has changed since then and cannot be decoded.
-    """
-    try:
-        yield from on_all_cores(partial(_fill_row, cache, preprocessing), list(enumerate(examples)))
-    finally:
-        _opened.cache_clear()
-
-
-def _fill_row(cache: Path, preprocessing: Preprocessing, row: tuple[int, Example]) -> None:
-    number, example = row
-    if not example.path.exists():
-        raise TrainingError(
-            "data_changed",
-            f"{example.name} was deleted while the training read the pictures. "
-            "Run it again: it goes on without that one.",
-        )
-    _opened(cache)[number] = prepare(read_pixels(example), preprocessing).pixels
-
-
-@lru_cache(maxsize=1)
-def _opened(cache: Path) -> npt.NDArray[np.uint8]:
-    """Return the array for writing; opening it takes longer than to fill a small row."""
-    return np.lib.format.open_memmap(cache, "r+")
 
 
 def _may_hold(cache: Path, wanted: set[str]) -> bool:

@@ -20,7 +20,8 @@ import tensorflow as tf
 from ml.augmentation import NO_AUGMENTATION, Augmentation, augment
 from ml.dataset import Dataset, Example
 from ml.mixing import Mix, mix_pictures
-from ml.picture_caches import drop_cache, fill_rows, names_path, write_names
+from ml.picture_caches import drop_cache, names_path, write_names
+from ml.picture_rows import fill_rows
 from ml.preprocessing import Preprocessing
 from ml.progress import progress_bar
 

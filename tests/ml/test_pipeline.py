@@ -45,7 +45,7 @@ def test_pictures_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(example: object) -> None:
         raise AssertionError("decoded twice")
 
-    monkeypatch.setattr("ml.picture_caches.read_pixels", refuse)
+    monkeypatch.setattr("ml.picture_rows.read_pixels", refuse)
     again = cache_pictures(dataset, PREPROCESSING, cache_dir=tmp_path / "cache", progress=False)
     assert len(again.pictures) == len(dataset.examples)
 
