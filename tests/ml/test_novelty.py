@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml.errors import ArtifactError
@@ -53,6 +53,7 @@ def test_strange_pictures_score_higher_than_known_ones() -> None:
     assert (novelty.distance(strange) > novelty.threshold).all()
 
 
+@settings(deadline=None)  # a fit takes as long as the machine lets it
 @given(st.integers(0, 1000), st.integers(1, 120))
 def test_at_most_one_in_twenty_validation_pictures_is_refused(seed: int, n: int) -> None:
     embeddings, truth = known(60, seed)
