@@ -36,7 +36,11 @@ def converted(
             lambda image: dict(zip(names, constant(image), strict=True)), input_signature=[image]
         )
         with tempfile.TemporaryDirectory(prefix="lacewing-conversion-") as directory:
-            tf.saved_model.save(module, directory, signatures={SIGNATURE: module.serve})
+            # Nobody learns from it, and the gradient of swish holds what is no constant.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(
+                module, directory, signatures={SIGNATURE: module.serve}, options=options
+            )
             converter = tf.lite.TFLiteConverter.from_saved_model(
                 directory, signature_keys=[SIGNATURE]
             )
