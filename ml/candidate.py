@@ -95,15 +95,14 @@ def make_candidate(
     )
     tested = dataset.of_split("validation")
     sample = evenly_spread(dataset.of_split("train"), MOST_TRAIN_OUTPUTS)
-    features = read_features(workspace) if plan.config.epochs == 0 else None
-    if features is None:
+    first = _first_embeddings(dataset, sample, workspace)
+    if first is None or plan.config.epochs:
         with served(metadata, network, workspace) as classifier:
             validation = served_outputs(classifier, *cache.of(tested), tested)
             train_outputs = served_outputs(classifier, *cache.of(sample), sample)
     else:
-        of_sample = features[0][_training_rows(dataset, sample)]
-        validation = _of_the_head(trained, features[1], cache.truth_of(tested), tested)
-        train_outputs = _of_the_head(trained, of_sample, cache.truth_of(sample), sample)
+        train_outputs = _of_the_head(trained, first[0], cache.truth_of(sample), sample)
+        validation = _of_the_head(trained, first[1], cache.truth_of(tested), tested)
     temperature = fit_temperature(validation.logits, validation.truth)
     probabilities = softmax(validation.logits, temperature)
     thresholds = fit_thresholds(probabilities, validation.truth)
@@ -117,7 +116,12 @@ def make_candidate(
         ),
         train=train_outputs,
         validation=validation,
-        judged=_before_refining(train_outputs, validation, dataset, workspace),
+        judged=(train_outputs, validation)
+        if first is None
+        else (
+            replace(train_outputs, embeddings=first[0]),
+            replace(validation, embeddings=first[1]),
+        ),
         novelty=NoveltyModel.fit(
             train_outputs.embeddings,
             train_outputs.truth,
@@ -148,23 +152,18 @@ def _of_the_head(
     )
 
 
-def _before_refining(
-    train: Outputs, validation: Outputs, dataset: Dataset, workspace: Path
-) -> tuple[Outputs, Outputs]:
+def _first_embeddings(
+    dataset: Dataset, sample: Sequence[Example], workspace: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    """Return what a backbone made of training and validation pictures before it was refined.
+
+    Of the training pictures only the sample; None for a network without a backbone.
+    """
     features = read_features(workspace)
     if features is None:
-        return train, validation
-    rows = _training_rows(dataset, train.examples)
-    return (
-        replace(train, embeddings=features[0][rows]),
-        replace(validation, embeddings=features[1]),
-    )
-
-
-def _training_rows(dataset: Dataset, examples: Sequence[Example]) -> list[int]:
-    """Return where each of the training examples stands among all of them."""
+        return None
     rows = {(e.sha256, e.name): row for row, e in enumerate(dataset.of_split("train"))}
-    return [rows[e.sha256, e.name] for e in examples]
+    return features[0][[rows[e.sha256, e.name] for e in sample]], features[1]
 
 
 def _check_network(plan: Plan, classes: int) -> None:

@@ -111,12 +111,13 @@ class NoveltyModel:
             rest_variance=rest_variance,
             threshold=0.0,
         )
-        energies = _energy(validation_logits)
-        if energies.shape != validation.shape[:1] or not np.isfinite(energies).all():
+        logits = np.asarray(validation_logits, np.float64)
+        if logits.shape[:-1] != validation.shape[:1] or not np.isfinite(logits).all():
             raise ValueError(
                 f"validation_logits must be finite and (pictures, classes) for {len(validation)} "
-                f"pictures, received shape {np.shape(validation_logits)}."
+                f"pictures, received shape {logits.shape}."
             )
+        energies = _energy(logits)
         spread = float(energies.std())
         if spread > LEAST_ENERGY_SPREAD:
             weight = ENERGY_SHARE * float(model.distance(validation).std()) / spread
@@ -125,7 +126,7 @@ class NoveltyModel:
                 energy_weight=float(np.float32(weight)),
                 usual_energy=float(np.float32(np.median(energies))),
             )
-        scores = np.sort(model.score(validation, validation_logits))
+        scores = np.sort(model.score(validation, logits))
         kept = len(scores) - math.floor(len(scores) * REFUSED_SHARE)
         return replace(model, threshold=float(scores[kept - 1]))
 
@@ -230,9 +231,7 @@ def _embeddings(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def _energy(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return -ln Σ exp of the logits over the last axis."""
-    given = np.asarray(logits, np.float64)
-    largest = given.max(axis=-1)
-    return np.asarray(-largest - np.log(np.exp(given - largest[..., np.newaxis]).sum(axis=-1)))
+    return np.asarray(-np.logaddexp.reduce(np.asarray(logits, np.float64), axis=-1))
 
 
 def _unit(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -45,13 +45,13 @@ def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     whole = DTYPES | ENERGY_DTYPES
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
-            if names not in (set(whole), set(DTYPES)):
+            names = {entry.filename for entry in archive.infolist()}
+            if names not in ({f"{name}.npy" for name in kind} for kind in (whole, DTYPES)):
                 refuse(f"it must hold {', '.join(sorted(whole))}")
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
                 refuse(f"it is larger than {MAX_BYTES} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in names}
+            arrays = {name: file[name] for name in file.files}
     except _DAMAGE as error:
         if isinstance(error, ArtifactError):
             raise
