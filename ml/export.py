@@ -60,15 +60,15 @@ def check_exportable(network: keras.Model) -> None:
         export_litert(network)
 
 
-def export_litert(network: keras.Model) -> bytes:
+def export_litert(network: keras.Model, *, float16: bool = True) -> bytes:
     """Convert a float32 network of `ml.architectures` to a LiteRT flatbuffer.
 
     Signature "serve": `image` uint8 (1, height, width, channels) → `logits` (1, classes),
     `embedding` (1, depth) and, for a network with `features`, `activation`
-    (1, h, w, classes), all float32. Raises TrainingError("cannot_export") when the
-    converter refuses.
+    (1, h, w, classes), all float32. The weights are stored in float16, or as they are. Raises
+    TrainingError("cannot_export") when the converter refuses.
     """
-    return converted(_server(network), network.input_shape[1:], name=network.name, float16=True)
+    return converted(_server(network), network.input_shape[1:], name=network.name, float16=float16)
 
 
 def _server(network: keras.Model) -> Any:

@@ -143,7 +143,12 @@ def classifier(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Cl
         created_at="2026-01-01T00:00:00+00:00",
         files={},
     )
-    write_artifact(directory, metadata, {NETWORK_NAME: export_litert(trained.network)})
+    # The converter folds batch normalisation into the weights before it rounds them to float16:
+    # 1 % of the embedding of a backbone with ImageNet's weights. Random ones make any amount of
+    # it, and another one on another processor, so here their weights are not rounded.
+    float16 = ARCHITECTURES[trained.name].recipe != "transfer"
+    network = export_litert(trained.network, float16=float16)
+    write_artifact(directory, metadata, {NETWORK_NAME: network})
     return Classifier.load(directory)
 
 
@@ -188,15 +193,11 @@ def test_served_network_agrees_with_the_trained_one(
     embeddings = np.asarray(embed(pictures, training=False))
     logits = np.asarray(trained.network(pictures, training=False))
     assert embeddings.shape[1] <= LARGEST_EMBEDDING
-    # The converter folds batch normalisation into weights that it then rounds to float16: 1 %
-    # of the embedding of a backbone with ImageNet's weights, more with the random ones here;
-    # without float16 nothing differs.
-    tolerance = 2e-2 if ARCHITECTURES[trained.name].recipe == "transfer" else 1e-3
     for picture, embedding, expected in zip(pictures, embeddings, logits, strict=True):
         served = classifier.classify(picture)
-        np.testing.assert_allclose(served.probabilities, softmax(expected), atol=tolerance)
+        np.testing.assert_allclose(served.probabilities, softmax(expected), atol=1e-3)
         difference = np.linalg.norm(served.embedding - embedding)
-        assert difference <= 10 * tolerance * max(1, np.linalg.norm(embedding))
+        assert difference <= 1e-2 * max(1, np.linalg.norm(embedding))
 
 
 def test_served_network_shows_where_it_looks_if_it_has_feature_maps(
