@@ -30,22 +30,22 @@ def mix_pictures(
     order = tf.range(tf.shape(images)[0])
     partner = tf.random.experimental.stateless_shuffle(order, second_key(key))
     draws = tf.random.stateless_uniform((3,), key)
-    floats, others = tf.cast(images, tf.float32), tf.cast(tf.gather(images, partner), tf.float32)
+    others = tf.gather(images, partner)
     if mix == "mixup":
-        mixed, share = _blended(floats, others, key, MIXUP_ALPHA)
+        mixed, share = _blended(images, others, key, MIXUP_ALPHA)
     elif mix == "cutmix":
-        mixed, share = _pasted(floats, others, draws)
+        mixed, share = _pasted(images, others, draws)
     else:
         turn = tf.random.stateless_uniform((2,), second_key(key))
-        mixed, share = tf.cond(
-            turn[0] < 0.5,
-            lambda: _pasted(floats, others, draws),
-            lambda: _blended(floats, others, key, BOTH_ALPHA),
+        mixed, share = tf.case(
+            [
+                (turn[1] >= BOTH_SHARE, lambda: (images, tf.constant(0.0))),
+                (turn[0] < 0.5, lambda: _pasted(images, others, draws)),
+            ],
+            default=lambda: _blended(images, others, key, BOTH_ALPHA),
         )
-        is_mixed = turn[1] < BOTH_SHARE
-        mixed, share = tf.where(is_mixed, mixed, floats), tf.where(is_mixed, share, 0.0)
     return (
-        tf.cast(tf.round(mixed), tf.uint8),
+        mixed,
         (1 - share) * truth + share * tf.gather(truth, partner),
         (1 - share) * weights + share * tf.gather(weights, partner),
     )
@@ -57,7 +57,8 @@ def _blended(
     """Return the blend and the share of the others in it, drawn from Beta(alpha, alpha)."""
     gammas = tf.random.stateless_gamma((2,), key, alpha=alpha)
     share = gammas[0] / tf.maximum(gammas[0] + gammas[1], 1e-9)
-    return (1 - share) * images + share * others, share
+    blend = (1 - share) * tf.cast(images, tf.float32) + share * tf.cast(others, tf.float32)
+    return tf.cast(tf.round(blend), tf.uint8), share
 
 
 def _pasted(images: tf.Tensor, others: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
