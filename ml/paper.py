@@ -4,8 +4,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from ml.parts import connected_parts
+
 Grey = npt.NDArray[np.uint8]
 
+LEAST_INK_IN_DOUBT = 0.3  # of a tight crop's area
+LARGEST_PIECE = 0.75  # of scattered paper
 _PAPER_CELL_PX = 8  # of the overview: each cell gives one sample of the paper
 _STROKE_CELLS = 7  # wider than a stroke; what is wider still is paper of another brightness
 
@@ -15,16 +19,35 @@ def light_on_dark(grey: Grey) -> tuple[Grey, int]:
 
     The border counts as much as all the rest, because ink is rarer there: in a tight crop,
     strokes may fill half of the picture. The median of all that is paper; the third moment
-    around it tells which side stands out further. No single pixel can sway either.
+    around it tells which side stands out further. No single pixel can sway either. Strokes so
+    heavy that little paper is left are told by how they hang together.
     """
     border_times = max(1, sum(grey.shape) // 8)
     border = (grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1])
     samples = np.concatenate((grey.ravel(), *border * border_times), dtype=np.int32)
     paper_level = int(np.partition(samples, samples.size // 2)[samples.size // 2])
     deviations = samples - paper_level
-    if int((deviations * deviations * deviations).sum(dtype=np.int64)) >= 0:
-        return grey, paper_level
-    return 255 - grey, 255 - paper_level
+    inverted = int((deviations * deviations * deviations).sum(dtype=np.int64)) < 0
+    signed, level = (255 - grey, 255 - paper_level) if inverted else (grey, paper_level)
+    ink = signed > (level + int(signed.max())) // 2
+    if _is_around_ink(ink):
+        return 255 - signed, 255 - int(np.median(signed[ink]))
+    return signed, level
+
+
+def _is_around_ink(ink: npt.NDArray[np.bool_]) -> bool:
+    """Return whether what looks like ink is the holes and corners that heavy strokes leave.
+
+    In a tight crop, strokes can be more than half of the picture and of its border. They hang
+    together then and reach all four sides, while the paper lies about them in pieces.
+    """
+    if ink.mean() <= LEAST_INK_IN_DOUBT:
+        return False
+    strokes = ~ink
+    reaches = all(side.any() for side in (strokes[0], strokes[-1], strokes[:, 0], strokes[:, -1]))
+    if not reaches or connected_parts(strokes).max() > 1:
+        return False
+    return bool(np.bincount(connected_parts(ink)[ink]).max() < LARGEST_PIECE * ink.sum())
 
 
 def ink_is_lighter(overview: Grey) -> bool:

@@ -149,6 +149,25 @@ def test_bold_stroke_that_fills_more_than_half_of_a_tight_crop_is_still_ink() ->
         assert came_out[13, 5:7].min() > 200
 
 
+@pytest.mark.parametrize("inverted", [False, True])
+def test_heavy_strokes_around_holes_and_corners_keep_their_polarity(*, inverted: bool) -> None:
+    y, x = np.mgrid[-7.5:8, -7.5:8]
+    radius = np.hypot(x, y)
+    ring = np.where((radius < 8) & (radius > 3.2), 255, 0).astype(np.uint8)
+    assert ring.mean() > 127
+    pixels = prepared(np.repeat((255 - ring if inverted else ring)[:, :, np.newaxis], 3, axis=2))
+    assert pixels[14, 14] < 50
+    assert pixels[14, 5] > 200
+
+
+def test_two_bars_stay_ink_although_the_paper_between_them_is_in_one_piece() -> None:
+    bars = np.zeros((20, 10), np.uint8)
+    bars[:4] = bars[16:] = 255
+    pixels = prepared(np.repeat(bars[:, :, np.newaxis], 3, axis=2))
+    assert pixels[:, 14].max() == 255
+    assert pixels[14, 14] == 0
+
+
 def test_no_single_pixel_turns_light_into_dark() -> None:
     expected = clean("2")
     for level in (0.0, 255.0):
