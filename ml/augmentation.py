@@ -1,15 +1,18 @@
 """Training pictures moved and recoloured at random, a whole batch at a time.
 
-One fused affine transform resamples each picture once: a chain of Keras's random layers was
-measured at a third of its speed.
+One fused affine map resamples each picture once: a chain of Keras's random layers was measured
+at a third of its speed.
 """
 
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import tensorflow as tf
+
+from ml.sampling import sample_bilinearly
 
 LARGEST_ASPECT = 4 / 3  # of the part that a crop shows
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
@@ -150,17 +153,11 @@ def augment(
     shift_x += a * (step_x - 1) / 2 + b * (step_y - 1) / 2
     shift_y += c * (step_x - 1) / 2 + d * (step_y - 1) / 2
     a, b, c, d = a * step_x, b * step_y, c * step_x, d * step_y
-    zeros = tf.zeros_like(a)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=tf.stack([a, b, shift_x, c, d, shift_y, zeros, zeros], axis=1),
-        output_shape=(out_height, out_width),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
+    moved = _resampled(
+        images, tf.stack([a, b, shift_x, c, d, shift_y], axis=1), out_height, out_width
     )
     if augmentation.thickness:
-        moved = _thickened(moved, tf.reshape(draws[8] * augmentation.thickness, (-1, 1, 1, 1)))
+        moved = _thickened(moved, draws[8] * augmentation.thickness)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation:
         moved = _recoloured(
             moved,
@@ -188,6 +185,23 @@ def _shown(
     return tf.minimum(tf.sqrt(area * aspect), 1.0), tf.minimum(tf.sqrt(area / aspect), 1.0)
 
 
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow has none
+def _resampled(images: tf.Tensor, maps: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Return float32 pictures (batch, height, width, channels), sampled along affine maps.
+
+    The maps (batch, 6) are the rows of the matrix that takes a place (x, y, 1) of the output to
+    one of the input, in pixels. Compiled, as TensorFlow's own operation finds each place anew
+    for each channel: measured at 2 to 4 times the time.
+    """
+    x = tf.range(width, dtype=tf.float32)[tf.newaxis, tf.newaxis, :]
+    y = tf.range(height, dtype=tf.float32)[tf.newaxis, :, tf.newaxis]
+    a, b, shift_x, c, d, shift_y = tf.unstack(maps[:, :, tf.newaxis, tf.newaxis], axis=1)
+    places = (a * x + b * y + shift_x, c * x + d * y + shift_y)
+    across, down = (tf.reshape(place, (-1, height * width)) for place in places)
+    sampled = sample_bilinearly(tf.cast(images, tf.float32), across, down)
+    return tf.reshape(sampled, (-1, height, width, images.shape[3]))
+
+
 def _recoloured(
     images: tf.Tensor, brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor
 ) -> tf.Tensor:
@@ -205,30 +219,31 @@ def _recoloured(
     matrix = saturation * tf.eye(channels) + (1 - saturation) * tf.tile(to_grey, (1, channels))
     pixels = tf.reshape(images, (-1, images.shape[1] * images.shape[2], channels))
     pixels = pixels @ (brightness * contrast * matrix)
-    return tf.reshape(
-        pixels + (1 - contrast) * brightness * mean[:, tf.newaxis], tf.shape(images)
-    )
+    return tf.reshape(pixels + (1 - contrast) * brightness * mean[:, tf.newaxis], tf.shape(images))
 
 
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow has none
 def _narrowness(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return ink width by height, and height by width, of each drawing, in [0.4, 1]."""
     ink = tf.reduce_max(images, axis=3) > INK_LEVEL
-    sides = [tf.reduce_any(ink, axis=axis) for axis in (1, 2)]
-    width, height = (_extent(side) for side in sides)
-    return tuple(
-        tf.clip_by_value(ratio, LEAST_NARROWNESS, 1.0) for ratio in (width / height, height / width)
+    width, height = (_extent(tf.reduce_any(ink, axis=axis)) for axis in (1, 2))
+    return (
+        tf.clip_by_value(width / height, LEAST_NARROWNESS, 1.0),
+        tf.clip_by_value(height / width, LEAST_NARROWNESS, 1.0),
     )
 
 
 def _extent(occupied: tf.Tensor) -> tf.Tensor:
     """Return how far it is from the first to the last true of each row, (batch,), 1 or more."""
-    length = tf.shape(occupied, tf.int64)[1]
+    length = occupied.shape[1]
     first, from_end = (tf.argmax(tf.cast(o, tf.uint8), 1) for o in (occupied, occupied[:, ::-1]))
     return tf.cast(tf.maximum(length - from_end - first, 1), tf.float32)
 
 
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow has none
 def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """Blend pictures with their 3×3 dilation where `amount` is above 0, else their erosion."""
+    """Blend pictures with their 3×3 dilation where `amount` (batch,) is above 0, else erosion."""
+    amount = amount[:, tf.newaxis, tf.newaxis, tf.newaxis]
     sign = tf.where(amount > 0, 1.0, -1.0)  # an erosion is the dilation of the negative
     return images + tf.abs(amount) * (sign * _dilated(sign * images) - images)
 
@@ -236,7 +251,8 @@ def _thickened(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
 def _dilated(images: tf.Tensor) -> tf.Tensor:
     """Return the largest value among each pixel and its neighbours.
 
-    The batch lies where the pooling expects channels, as it is vectorised over them.
+    By rows, then by columns, of shifted views: a pooling was measured at twice the time.
     """
-    turned = tf.transpose(images, (3, 1, 2, 0))
-    return tf.transpose(tf.nn.max_pool2d(turned, 3, 1, "SAME"), (3, 1, 2, 0))
+    padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=images.dtype.min)
+    tall = reduce(tf.maximum, (padded[:, :-2], padded[:, 1:-1], padded[:, 2:]))
+    return reduce(tf.maximum, (tall[:, :, :-2], tall[:, :, 1:-1], tall[:, :, 2:]))

@@ -23,6 +23,7 @@ from ml.architectures.options import NetworkOptions
 from ml.architectures.pixels import AreaPooling
 from ml.architectures.requirements import require_no_weights, require_side
 from ml.architectures.weights import Weights
+from ml.sampling import sample_bilinearly
 
 __all__ = ["OPTIONS", "AffineSampler", "build"]
 
@@ -58,18 +59,7 @@ class AffineSampler(layers.Layer):  # type: ignore[misc]
         maps = ops.reshape(maps, (-1, 2, 3)) * ops.convert_to_tensor(in_pixels, dtype="float32")
         places = ops.matmul(ops.reshape(maps, (-1, 3)), grid)
         places = ops.reshape(places, (-1, 2, height * width))
-        left, right, to_right = _neighbours(places[:, 0] + middle_x, width)
-        above, below, to_below = _neighbours(places[:, 1] + middle_y, height)
-        pixels = ops.reshape(pictures, (-1, channels))
-        first = ops.expand_dims(ops.arange(ops.shape(pictures)[0]) * (height * width), 1)
-
-        def row(vertical: Any) -> Any:
-            start = first + vertical * width
-            return (1 - to_right) * ops.take(pixels, start + left, axis=0) + (
-                to_right * ops.take(pixels, start + right, axis=0)
-            )
-
-        sampled = (1 - to_below) * row(above) + to_below * row(below)
+        sampled = sample_bilinearly(pictures, places[:, 0] + middle_x, places[:, 1] + middle_y)
         return ops.reshape(sampled, (-1, height, width, channels))
 
     def compute_output_shape(
@@ -113,15 +103,3 @@ def _locate(pictures: keras.KerasTensor) -> keras.KerasTensor:
         dtype="float32",
         name="map",
     )(x)
-
-
-def _neighbours(places: Any, side: int) -> tuple[Any, Any, Any]:
-    """Return the pixels before and after each place 0..side - 1, and the share of the latter.
-
-    Places (batch, n); pixels int32 (batch, n); share (batch, n, 1).
-    """
-    places = ops.clip(places, 0.0, side - 1.0)
-    before = ops.floor(places)
-    after = ops.minimum(before + 1, side - 1.0)
-    share = ops.expand_dims(places - before, -1)
-    return ops.cast(before, "int32"), ops.cast(after, "int32"), share
