@@ -19,7 +19,7 @@ class Contender:
     def __str__(self) -> str:
         if not self.options:
             return self.architecture
-        written = ",".join(f"{key}={_written(value)}" for key, value in self.options.items())
+        written = ",".join(f"{key}={_written(key, value)}" for key, value in self.options.items())
         return f"{self.architecture}:{written}"
 
 
@@ -95,7 +95,9 @@ def _weights(value: str) -> str:
     return str(Path(value).expanduser().resolve())
 
 
-def _written(value: object) -> str:
+def _written(key: str, value: Any) -> str:
+    if key == "weights":  # a file's folder is nobody's business on a leaderboard
+        return Path(value).name
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -68,6 +68,7 @@ def test_a_weights_file_is_found_from_anywhere() -> None:
     assert first.options["weights"].endswith("/some.weights.h5")
     assert first.options["weights"].startswith("/")
     assert second.options["weights"] == "none"
+    assert str(first) == "mobilenet_v2:weights=some.weights.h5"
 
 
 def test_no_option_is_of_a_kind_that_json_does_not_know() -> None:
