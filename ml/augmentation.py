@@ -44,8 +44,8 @@ class Augmentation:
     thickness: float = 0.0
     """How far light strokes grow or shrink, in [0, 1]: at 1 by a whole pixel on every side."""
     fill: float = 0.0
-    """How far half of the drawings are stretched to be as wide as high, in [0, 1]. Much
-    written data is normalised so, and some people do write wide."""
+    """How far drawings are stretched, at most, to be as wide as high, in [0, 1]. Much written
+    data is normalised so, and some people do write wide."""
 
 
 NO_AUGMENTATION = Augmentation()
@@ -132,8 +132,8 @@ def augment(
     scale_x, scale_y = zoom + stretch, zoom - stretch
     if augmentation.fill:
         width_ratio, height_ratio = _narrowness(images)
-        scale_x *= width_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
-        scale_y *= height_ratio ** (augmentation.fill * tf.maximum(draws[9], 0.0))
+        fill = augmentation.fill * (draws[9] + 1) / 2
+        scale_x, scale_y = scale_x * width_ratio**fill, scale_y * height_ratio**fill
     shown_x, shown_y = _shown(augmentation.crop, more[0], more[1])
     scale_x, scale_y = scale_x * shown_x, scale_y * shown_y
     if augmentation.mirror:

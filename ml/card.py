@@ -96,9 +96,10 @@ def _preparation(preprocessing: Preprocessing) -> str:
         "crop": "cropped at its middle to",
     }[preprocessing.fit]
     if preprocessing.ink:
+        narrowed = ", narrowed if it is wide" if preprocessing.widest_ink < 1 else ""
         return (
-            "a drawing or written sign, made light on dark, cropped to its ink, and centred by "
-            f"its mass in {size} {color}."
+            f"a drawing or written sign, made light on dark, cropped to its ink{narrowed}, and "
+            f"centred by its mass in {size} {color}."
         )
     return f"one {color} picture of any size, {fit} {size}."
 

@@ -41,8 +41,13 @@ _UNSCALED = 0.06  # a size so little off is left alone, because resampling would
 _FINER = 4  # strokes are thickened on a grid so much finer than the frame's
 
 
-def prepare_ink(grey: Grey, height_px: int, width_px: int) -> tuple[Grey, Region]:
+def prepare_ink(
+    grey: Grey, height_px: int, width_px: int, *, widest: float = 1.0
+) -> tuple[Grey, Region]:
     """Return the ink of `grey` (h, w) as (height_px, width_px, 1) uint8, light on black.
+
+    Ink no wider than high is drawn at most `widest` times as wide as high, in (0, 1], and wider
+    ink is narrowed as ink as wide as high is.
 
     The region is what part of the picture the frame shows, as fractions of it. A picture
     without ink, or with less than shows at this size, gives a black frame.
@@ -52,7 +57,7 @@ def prepare_ink(grey: Grey, height_px: int, width_px: int) -> tuple[Grey, Region
     if found is None:
         return frame, (0.0, 0.0, 1.0, 1.0)
     ink, (left, top, right, bottom) = found
-    fitted = _fit(ink, frame_px=min(height_px, width_px))
+    fitted = _fit(ink, frame_px=min(height_px, width_px), widest=widest)
     rows, columns = fitted.shape
     mass = fitted.sum(dtype=np.int64)
     if not mass:
@@ -186,22 +191,25 @@ def _stretched(ink: Grey, floor: float = 0.0) -> Grey:
     return table[ink]
 
 
-def _fit(ink: Grey, *, frame_px: int) -> Grey:
+def _fit(ink: Grey, *, frame_px: int, widest: float) -> Grey:
     """Return the cropped ink at the size that MNIST has in a frame of `frame_px`."""
     long_side_px = max(1, round(INK_SHARE * frame_px))
-    scale = long_side_px / max(ink.shape)
+    height, width = ink.shape
+    share = min(1.0, widest / min(width / height, 1.0))
+    sides = (float(height), width * share)
+    scale = long_side_px / max(sides)
     growth_px = USUAL_STROKE * frame_px - _stroke_px(ink) * scale
     if growth_px < (USUAL_STROKE - THIN_STROKE) * frame_px:
-        if abs(scale - 1) <= _UNSCALED and max(ink.shape) <= frame_px:
+        if share == 1 and abs(scale - 1) <= _UNSCALED and max(sides) <= frame_px:
             return ink
-        return _drawn(ink, scale)
+        return _drawn(ink, sides, scale)
     growth_px = min(growth_px, long_side_px / 2)
-    return _drawn(ink, (long_side_px - growth_px) / max(ink.shape), growth_px=growth_px)
+    return _drawn(ink, sides, (long_side_px - growth_px) / max(sides), growth_px=growth_px)
 
 
-def _drawn(ink: Grey, scale: float, *, growth_px: float = 0.0) -> Grey:
-    """Return the ink scaled, its strokes thickened and the whole grown by `growth_px`."""
-    rows, columns = (max(1, round(side * scale + growth_px)) * _FINER for side in ink.shape)
+def _drawn(ink: Grey, sides: tuple[float, float], scale: float, *, growth_px: float = 0.0) -> Grey:
+    """Return the ink at `scale` of the sides, strokes thickened and all grown by `growth_px`."""
+    rows, columns = (max(1, round(side * scale + growth_px)) * _FINER for side in sides)
     margin = round(growth_px * _FINER / 2)
     inner = (max(1, columns - 2 * margin), max(1, rows - 2 * margin))
     fine = _resized(ink, inner)

@@ -31,6 +31,8 @@ class Preprocessing:
         fit: for pictures of another aspect, `stretch` changes it, `letterbox` shows all of the
             picture on mid-grey and `crop` takes the largest centred part that fits.
         ink: for drawings and writing, normalise as `ml.ink` describes instead of fitting.
+        widest_ink: how wide ink is drawn that is as wide as high, as a share of its height:
+            above 0, and at most 1, which keeps every aspect.
 
     Raises `ArtifactError` with code `bad_preprocessing` for any other value.
     """
@@ -40,6 +42,7 @@ class Preprocessing:
     color: Color = "rgb"
     fit: Fit = "stretch"
     ink: bool = False
+    widest_ink: float = 1.0
 
     def __post_init__(self) -> None:
         sides = f"a whole number from 1 to {MAX_INPUT_SIDE_PX}"
@@ -49,6 +52,7 @@ class Preprocessing:
             ("color", " or ".join(get_args(Color)), get_args(Color).__contains__),
             ("fit", " or ".join(get_args(Fit)), get_args(Fit).__contains__),
             ("ink", "true or false", lambda value: isinstance(value, bool)),
+            ("widest_ink", "a number above 0 and at most 1", _is_share),
         ):
             if not is_allowed(received := getattr(self, name)):
                 _refuse(name, received, allowed)
@@ -96,7 +100,9 @@ def prepare(pixels: Pixels, preprocessing: Preprocessing) -> PreparedImage:
         pixels = to_grey(pixels)
     height_px, width_px = preprocessing.height_px, preprocessing.width_px
     if preprocessing.ink:
-        fitted, region = prepare_ink(pixels[:, :, 0], height_px, width_px)
+        fitted, region = prepare_ink(
+            pixels[:, :, 0], height_px, width_px, widest=preprocessing.widest_ink
+        )
     elif preprocessing.fit == "letterbox":
         fitted, region = _letterbox(pixels, height_px, width_px)
     elif preprocessing.fit == "crop":
@@ -145,6 +151,10 @@ def _crop(pixels: Pixels, height_px: int, width_px: int) -> tuple[Pixels, Region
 
 def _is_side(value: object) -> bool:
     return type(value) is int and 1 <= value <= MAX_INPUT_SIDE_PX
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
 
 def _refuse(name: str, received: object, allowed: str) -> None:

@@ -71,14 +71,15 @@ def test_strokes_grow_and_shrink_and_keep_their_middle() -> None:
     np.testing.assert_array_equal(moved[:, 7, 7, 0], 250)
 
 
-def test_half_of_the_narrow_drawings_are_widened_and_none_is_cut() -> None:
+def test_narrow_drawings_are_widened_up_to_their_height_and_none_is_cut() -> None:
     stroke = np.zeros((64, 28, 28, 1), np.uint8)
     stroke[:, 4:24, 9:19] = 250  # half as wide as high
     moved = augment(tf.constant(stroke), Augmentation(fill=1.0), KEY).numpy()
     widths = (moved[:, 14, :, 0] > 125).sum(axis=1)
     heights = (moved[:, :, 14, 0] > 125).sum(axis=1)
-    assert 0.3 < np.mean(widths == 10) < 0.7
+    assert widths.min() in (10, 11)
     assert widths.max() in (18, 19, 20)
+    assert 0.3 < np.mean(widths < 15) < 0.7
     np.testing.assert_array_equal(heights, 20)
 
 

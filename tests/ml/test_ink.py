@@ -214,6 +214,34 @@ def test_region_says_where_in_the_picture_the_frame_lies(digit: str) -> None:
     assert likeness(255 - shown_by(result, pixels), result.pixels) > 0.95
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "shown"),
+    [
+        (40, 40, (20, 12)),
+        (80, 40, (17, 20)),
+        (30, 40, (20, 12)),
+        (20, 40, (20, 10)),
+        (8, 40, (20, 4)),
+    ],
+)
+def test_wide_ink_is_narrowed_and_narrow_ink_is_not(
+    width: int, height: int, shown: tuple[int, int]
+) -> None:
+    block = np.zeros((60, 100, 1), np.uint8)
+    block[10 : 10 + height, 10 : 10 + width] = 255
+    narrowed = Preprocessing(height_px=28, width_px=28, color="grey", ink=True, widest_ink=0.6)
+    result = prepare(block, narrowed)
+    assert extent(result.pixels[:, :, 0]) == shown
+    left, top, right, bottom = result.region
+    down, across = mass_center(result.pixels[:, :, 0])
+    assert left + (across + 0.5) / 28 * (right - left) == pytest.approx(
+        (10 + width / 2) / 100, abs=0.02
+    )
+    assert top + (down + 0.5) / 28 * (bottom - top) == pytest.approx(
+        (10 + height / 2) / 60, abs=0.02
+    )
+
+
 def test_color_input_repeats_the_ink() -> None:
     pixels = picture(255 * (1 - ink_of("2")))
     rgb = prepare(pixels, Preprocessing(height_px=28, width_px=28, ink=True)).pixels

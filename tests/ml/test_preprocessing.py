@@ -20,6 +20,7 @@ preprocessings = st.builds(
     color=st.sampled_from(["rgb", "grey"]),
     fit=st.sampled_from(["stretch", "letterbox", "crop"]),
     ink=st.booleans(),
+    widest_ink=st.floats(0.1, 1),
 )
 pictures = npst.arrays(
     np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]))
@@ -81,6 +82,8 @@ def test_description_without_optional_fields_has_the_defaults() -> None:
         ({"height_px": 5, "width_px": 5, "fit": "squash"}, "stretch or letterbox or crop"),
         ({"height_px": 5, "width_px": 5, "fit": ["crop"]}, "received"),
         ({"height_px": 5, "width_px": 5, "ink": 1}, "ink must be true or false, received 1"),
+        ({"height_px": 5, "width_px": 5, "widest_ink": 0}, "above 0 and at most 1, received 0"),
+        ({"height_px": 5, "width_px": 5, "widest_ink": "1"}, "received '1'"),
         ({"height_px": 5, "width_px": 5, "mean": 0.5}, "received 'mean'"),
     ],
 )
