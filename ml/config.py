@@ -35,6 +35,8 @@ class TrainingConfig:
     """Whether pictures may be mirrored, where the augmentation does that."""
     train_side_px: int | None = None
     """Of the augmented pictures, where smaller than those that are judged and served."""
+    mirror_averaged: bool = False
+    """Whether the network that is served looks at each picture and at its mirror image."""
     mix: Mix = "none"
     loss: Loss = "cross_entropy"
     label_smoothing: float = 0.1

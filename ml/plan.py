@@ -28,6 +28,7 @@ LOOKED_AT = 64  # pictures, spread over the data set, that tell their size and c
 SMALL_SIDE_PX = 64  # pictures no larger than this are learned from scratch
 GREY_TOLERANCE = 8  # largest difference between channels of a picture that counts as grey
 DRAWING_SIDE_PX = 28  # MNIST's
+WIDEST_INK = 0.6  # narrower than training shows it: docs/networks.md
 EPOCHS_REFINE, MOST_EPOCHS_REFINE = 4, 15
 STEPS_REFINE = 300  # wanted in all, so that few pictures are seen more often
 BATCH_REFINE = 64
@@ -130,6 +131,7 @@ def make_plan(dataset: Dataset, options: TrainingOptions) -> Plan:
             color="grey" if grey else "rgb",
             fit=cast("Fit", _choice("fit", options.fit, FITS[transfer])),
             ink=drawings,
+            widest_ink=WIDEST_INK if drawings else 1.0,
         ),
         fingerprint=dataset.fingerprint,
         reasons=(
@@ -192,8 +194,10 @@ def _config(
         "label_smoothing": LABEL_SMOOTHING if transfer else recipe.label_smoothing,
     }
     augmented = transfer or (recipe.augmented and not options.quick)
+    mirror = not mirror_changes_meaning(dataset.labels)
     if kind == "photos" and not (small or transfer or options.quick):
         defaults["mix"] = recipe.mix_photos
+        defaults["mirror_averaged"] = recipe.mirror_averaged and mirror
     augmentation = _augmentation(options.augmentation, kind, augmented=augmented)
     if augmentation == "photos" and not (small or transfer or options.augmentation):
         augmentation = recipe.augmentation_photos
@@ -205,7 +209,7 @@ def _config(
         batch_size=batch_size,
         seed=options.seed,
         augmentation=augmentation,
-        mirror=not mirror_changes_meaning(dataset.labels),
+        mirror=mirror,
         **(defaults | {key: value for key, value in asked.items() if value is not None}),
     )
 
@@ -220,10 +224,8 @@ def _size_px(
 ) -> int:
     if options.image_size_px is not None:
         return options.image_size_px
-    if drawings and architecture.recipe != "transfer":
-        return DRAWING_SIDE_PX
     if small and architecture.recipe != "transfer":
-        return side_px
+        return max(DRAWING_SIDE_PX if drawings else side_px, architecture.least_size_px)
     if options.quick:
         return min(QUICK_SIZE_PX, architecture.image_size_px)
     return architecture.image_size_px
@@ -279,6 +281,8 @@ def _how(config: TrainingConfig, architecture: Architecture, *, transfer: bool) 
     )
     if config.train_side_px is not None:
         steps += f", crops learned from at {config.train_side_px} px"
+    if config.mirror_averaged:
+        steps += ", answers averaged with the mirror image's"
     if not transfer:
         return steps
     head = "a new head on the backbone's features, computed once"

@@ -34,6 +34,8 @@ class Recipe:
     larger than whole pictures do, which smaller ones make up for (Touvron et al. 2019,
     "Fixing the train-test resolution discrepancy"), and they are quicker to learn from."""
     mix_photos: Mix = "none"
+    mirror_averaged: bool = False
+    """Whether photographs are judged by both views, the picture's and its mirror image's."""
 
     def epochs_for(self, photos: int) -> int:
         """Return how often each of so many photographs is shown."""
@@ -73,12 +75,13 @@ RECIPES: dict[str, Recipe] = {
         optimizer="muon",
         learning_rate=0.014,
         weight_decay=0.1,
-        epochs_photos=150,
-        seen_photos=487_500,
+        epochs_photos=250,
+        seen_photos=812_500,
         batch_photos=64,
         augmentation_photos="photos_strong",
-        train_side=7 / 9,
+        train_side=0.8,
         mix_photos="both",
+        mirror_averaged=True,
     ),
     "spatial_transformer": Recipe(optimizer="adamw", learning_rate=4e-3, weight_decay=0.05),
     "recurrent": Recipe(optimizer="adamw", learning_rate=3e-3, weight_decay=0.01, epochs_small=10),

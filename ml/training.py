@@ -16,6 +16,7 @@ import numpy as np
 
 from ml import events
 from ml.architectures import NetworkOptions, architecture_named, build_network
+from ml.architectures.mirror import mirror_averaged
 from ml.architectures.weights import parse_weights
 from ml.checkpoint import CheckpointStore, HistoryRow
 from ml.config import TrainingConfig
@@ -72,6 +73,8 @@ def train(
         keras.config.set_dtype_policy(previous)
     plain = build_network(config.architecture, input_shape, classes, "none", options)
     plain.set_weights(network.get_weights())
+    if config.mirror_averaged:
+        plain = mirror_averaged(plain)
     return TrainedNetwork(network=plain, history=history)
 
 

@@ -65,6 +65,8 @@ class Architecture:
     `memorise`: the training pictures themselves become the network, without epochs."""
     image_size_px: int
     """Side of the square input for photographs, unless told otherwise."""
+    least_size_px: int = 1
+    """Smaller pictures are enlarged to this side, unless told otherwise."""
     options: frozenset[str] = frozenset()
     """Names of the `NetworkOptions` that it takes."""
     memorise: Callable[[Pixels, Truth, int, NetworkOptions], keras.Model] | None = None
@@ -87,27 +89,43 @@ ARCHITECTURES: dict[str, Architecture] = {
         build=perceptron.build, recipe="scratch", image_size_px=32, options=perceptron.OPTIONS
     ),
     "mlp": Architecture(build=mlp.build, recipe="scratch", image_size_px=32, options=mlp.OPTIONS),
-    "cnn": Architecture(build=cnn.build, recipe="scratch", image_size_px=96, options=cnn.OPTIONS),
+    "cnn": Architecture(
+        build=cnn.build,
+        recipe="scratch",
+        image_size_px=96,
+        least_size_px=cnn.MINIMUM_SIZE_PX,
+        options=cnn.OPTIONS,
+    ),
     "residual_cnn": Architecture(
         build=residual_cnn.build,
         recipe="scratch",
-        image_size_px=144,
+        image_size_px=160,
+        least_size_px=residual_cnn.MINIMUM_SIZE_PX,
         options=residual_cnn.OPTIONS,
     ),
     "spatial_transformer": Architecture(
         build=spatial_transformer.build,
         recipe="scratch",
         image_size_px=96,
+        least_size_px=spatial_transformer.MINIMUM_SIZE_PX,
         options=spatial_transformer.OPTIONS,
     ),
     "recurrent": Architecture(
         build=recurrent.build, recipe="scratch", image_size_px=32, options=recurrent.OPTIONS
     ),
     "attention": Architecture(
-        build=attention.build, recipe="scratch", image_size_px=96, options=attention.OPTIONS
+        build=attention.build,
+        recipe="scratch",
+        image_size_px=96,
+        least_size_px=attention.MINIMUM_SIZE_PX,
+        options=attention.OPTIONS,
     ),
     "pp_lcnet": Architecture(
-        build=pp_lcnet.build, recipe="scratch", image_size_px=128, options=pp_lcnet.OPTIONS
+        build=pp_lcnet.build,
+        recipe="scratch",
+        image_size_px=128,
+        least_size_px=pp_lcnet.MINIMUM_SIZE_PX,
+        options=pp_lcnet.OPTIONS,
     ),
     "mobilenet_v1": Architecture(
         build=mobilenet.build_v1,

@@ -21,7 +21,7 @@ def require_side(name: str, input_shape: tuple[int, int, int], least_px: int) ->
         raise TrainingError(
             "bad_image_size",
             f"The architecture {name} needs pictures of at least {least_px} px; "
-            f"received {width_px}×{height_px}.",
+            f"received {width_px}×{height_px}. Choose a larger --image-size.",
         )
 
 

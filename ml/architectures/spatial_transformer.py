@@ -25,7 +25,7 @@ from ml.architectures.requirements import require_no_weights, require_side
 from ml.architectures.weights import Weights
 from ml.sampling import sample_bilinearly
 
-__all__ = ["OPTIONS", "AffineSampler", "build"]
+__all__ = ["MINIMUM_SIZE_PX", "OPTIONS", "AffineSampler", "build"]
 
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 LOOKED_AT_PX = 32  # larger pictures are averaged down before they are located

@@ -56,7 +56,7 @@ def test_a_backbone_sees_pictures_cropped_as_it_learned_them(photos: Dataset) ->
 
 def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> None:
     config = make_plan(photos, TrainingOptions(architecture="residual_cnn")).config
-    assert (config.optimizer, config.epochs) == ("muon", 150)
+    assert (config.optimizer, config.epochs) == ("muon", 250)
     assert (config.augmentation, config.mix) == ("photos_strong", "both")
     plain = TrainingOptions(architecture="residual_cnn", augmentation="light", mix="none")
     config = make_plan(photos, plain).config
@@ -67,12 +67,27 @@ def test_photographs_from_scratch_are_seen_often_and_mixed(photos: Dataset) -> N
 
 def test_crops_are_learned_from_at_a_smaller_size_than_is_served(photos: Dataset) -> None:
     plan = make_plan(photos, TrainingOptions(architecture="residual_cnn"))
-    assert (plan.preprocessing.height_px, plan.config.train_side_px) == (144, 112)
-    assert "learned from at 112 px" in plan.lines()[1]
+    assert (plan.preprocessing.height_px, plan.config.train_side_px) == (160, 128)
+    assert "learned from at 128 px" in plan.lines()[1]
     whole = TrainingOptions(architecture="residual_cnn", augmentation="light")
     assert make_plan(photos, whole).config.train_side_px is None
     other_layers = TrainingOptions(architecture="residual_cnn", image_size_px=96)
     assert make_plan(photos, other_layers).config.train_side_px is None
+
+
+def test_photographs_from_scratch_are_answered_for_both_ways_round(photos: Dataset) -> None:
+    options = TrainingOptions(architecture="residual_cnn")
+    plan = make_plan(photos, options)
+    assert plan.config.mirror_averaged
+    assert "averaged with the mirror image's" in plan.lines()[1]
+    named = {label: f"{label} left" for label in photos.labels}
+    sides = replace(
+        photos,
+        labels=tuple(named.values()),
+        examples=tuple(replace(e, label=named[e.label]) for e in photos.examples),
+    )
+    assert not make_plan(sides, options).config.mirror_averaged
+    assert not make_plan(photos, TrainingOptions()).config.mirror_averaged
 
 
 def test_few_pictures_are_refined_at_the_higher_rate(photos: Dataset) -> None:
@@ -83,7 +98,7 @@ def test_few_pictures_are_refined_at_the_higher_rate(photos: Dataset) -> None:
     assert many.learning_rate / many.batch_size**0.5 == pytest.approx(5e-4 / 8)
 
 
-@pytest.mark.parametrize(("photos", "epochs"), [(3_250, 150), (13_000, 37), (1_000_000, 30)])
+@pytest.mark.parametrize(("photos", "epochs"), [(3_250, 250), (13_000, 62), (1_000_000, 30)])
 def test_many_photographs_are_each_seen_less_often(photos: int, epochs: int) -> None:
     assert recipe_for("residual_cnn").epochs_for(photos) == epochs
     assert recipe_for("cnn").epochs_for(photos) == 30
@@ -101,6 +116,20 @@ def test_grey_pictures_get_one_channel(tmp_path: Path) -> None:
     plan = make_plan(dataset, TrainingOptions())
     assert plan.preprocessing.color == "grey"
     assert plan.config.augmentation == "grey"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "side_px"), [(None, 16), ("mlp", 8), ("residual_cnn", 16), ("pp_lcnet", 32)]
+)
+def test_tiny_pictures_are_enlarged_to_what_the_network_needs(
+    tmp_path: Path, architecture: str | None, side_px: int
+) -> None:
+    source = write_folder(tmp_path / "tiny", 4, side_px=8)
+    dataset = load_dataset([source], unpack_dir=tmp_path, progress=False)
+    plan = make_plan(dataset, TrainingOptions(architecture=architecture))
+    assert (plan.preprocessing.height_px, plan.preprocessing.width_px) == (side_px, side_px)
+    drawings = TrainingOptions(architecture=architecture, pictures="drawings")
+    assert make_plan(dataset, drawings).preprocessing.height_px == max(28, side_px)
 
 
 def test_drawings_are_cropped_to_their_ink_and_never_mirrored(photos: Dataset) -> None:
