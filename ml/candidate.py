@@ -179,7 +179,8 @@ def _check_network(plan: Plan, classes: int) -> None:
             classes,
             "none",
             NetworkOptions.from_dict(config.options),
-        )
+        ),
+        views=2 if config.mirror_averaged else 1,
     )
 
 

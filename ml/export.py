@@ -36,18 +36,19 @@ def round_to_float16(network: keras.Model) -> None:
     )
 
 
-def check_exportable(network: keras.Model) -> None:
+def check_exportable(network: keras.Model, *, views: int = 1) -> None:
     """Find out before a training whether its network could be served after it.
 
     No weight and no layer's output may have more numbers than the loader accepts, and the
     untrained network is converted on trial. A backbone of hundreds of layers is not: its
     layers are those of `keras.applications` whatever the data, and the trial would cost
-    more than it can tell. Raises TrainingError("cannot_export").
+    more than it can tell. `views` is how many of a picture are looked at at once. Raises
+    TrainingError("cannot_export").
     """
     layers = list(_layers(network))
     for layer in layers:
         shapes = [weight.shape for weight in layer.weights]
-        shapes += [tensor.shape[1:] for tensor in keras.tree.flatten(layer.output)]
+        shapes += [(views, *tensor.shape[1:]) for tensor in keras.tree.flatten(layer.output)]
         largest = max((math.prod(shape) for shape in shapes), default=0)
         if largest > MAX_TENSOR_ELEMENTS:
             raise TrainingError(

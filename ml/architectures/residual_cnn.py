@@ -9,7 +9,7 @@ what the whole picture shows (Hu et al. 2018, "Squeeze-and-Excitation Networks")
 Input (batch, height, width, 1 or 3) uint8, at least 16×16; output (batch, classes) logits.
 Above 40 px the stem halves the picture, and above 80 px it does so twice, as only then the
 blocks are quick. With ten classes 1,253,834 parameters at 28×28×1 and 1,263,754 at 160×160×3;
-119 million multiplications at 160×160×3, twice that with the mirror image (`ml.architectures.mirror`).
+119 million multiplications at 160×160×3, and as many more for the mirror image.
 
 Options: `depth`, residual blocks in each of the four stages (1); `width`, filters of the
 first stage (32), doubled in each further one; `dropout` of the embedding (0.2).

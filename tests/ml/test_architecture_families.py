@@ -282,6 +282,14 @@ def test_network_too_large_to_serve_is_refused_before_training() -> None:
     assert refusal.value.code == "cannot_export"
 
 
+def test_two_views_at_once_must_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.export.export_litert", lambda network: b"")
+    network = build_network("residual_cnn", (1200, 1200, 3), 3, "none")
+    check_exportable(network)
+    with pytest.raises(TrainingError, match="smaller pictures"):
+        check_exportable(network, views=2)
+
+
 def test_network_that_litert_cannot_run_is_refused_before_training() -> None:
     image = keras.Input((4, 4, 1), dtype="uint8", name="image")
     square = keras.layers.Reshape((4, 4))(keras.layers.Rescaling(1.0)(image))
