@@ -12,6 +12,7 @@ from ml.architectures.weights import Weights, load_backbone
 
 MINIMUM_SIZE_PX = 32
 DROPOUT = 0.3
+MOMENTUM = 0.9  # of the running statistics where they begin at nothing; ImageNet's has 0.999
 OPTIONS = frozenset({"dropout"})
 
 
@@ -30,7 +31,9 @@ def build_on_backbone(
 
     A backbone that does not scale its pictures itself gets them in -1..1. The head
     standardises the embedding with the training pictures' statistics, so that one learning
-    rate fits every backbone. Raises TrainingError("bad_color") for grey pictures,
+    rate fits every backbone. Without weights, running statistics follow the batches more
+    quickly: as `keras.applications` has them they take thousands of steps to be of use.
+    Raises TrainingError("bad_color") for grey pictures,
     TrainingError("bad_image_size") below 32 px, and what `load_backbone` raises.
     """
     require_color(name, input_shape)
@@ -38,6 +41,10 @@ def build_on_backbone(
     if scales_itself:
         arguments["include_preprocessing"] = True
     loaded = load_backbone(application, weights, input_shape=input_shape, **arguments)
+    if weights == "none":
+        for layer in loaded.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = MOMENTUM
     # Some applications look their blocks up by their own name, so it is changed afterwards.
     backbone = keras.Model(loaded.input, loaded.output, name="backbone")
     image = keras.Input(input_shape, dtype="uint8", name="image")

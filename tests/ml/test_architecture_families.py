@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,6 +271,18 @@ def test_sampler_weighs_neighbouring_pixels_by_their_nearness() -> None:
     np.testing.assert_allclose(
         _sampled(ramp, quarter)[0, 2, :, 0], [0.25, 1.25, 2.25, 3.25, 4], atol=1e-6
     )
+
+
+def test_a_backbone_without_weights_soon_knows_the_statistics_of_its_batches() -> None:
+    keras.utils.set_random_seed(0)
+    features = build_network("mobilenet_v1", (32, 32, 3), 3, "none").get_layer("features")
+    pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+    learn = tf.function(lambda: features(pictures, training=True))
+    for _ in range(200):  # of 600 that a few hundred photographs make
+        by_the_batch = np.asarray(learn())
+    by_what_runs = np.asarray(features(pictures, training=False))
+    missed = np.linalg.norm(by_what_runs - by_the_batch) / np.linalg.norm(by_the_batch)
+    assert missed < 0.3
 
 
 # Before training, and weights.
