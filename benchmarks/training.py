@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from ml.architectures import build_network
+from ml.architectures import architecture_named, build_network
 from ml.augmentation import AUGMENTATIONS, NO_AUGMENTATION
 from ml.config import TrainingConfig
 from ml.fitting import STEPS_AT_ONCE, TrainingData
@@ -49,7 +49,6 @@ CLASSES = 10
 GOAL = 0.99
 MOST_EPOCHS = 12  # of the network of the introduction
 QUICK_EPOCHS = (1, 2, 3)  # of ours; the first that reaches the goal counts
-PHOTO_SIDE_PX = 160
 ROUNDS = 5
 CORES = os.cpu_count() or 1
 
@@ -84,16 +83,16 @@ def main() -> None:
     parser.add_argument("--pipeline", action="store_true", help="only the second")
     arguments = parser.parse_args()
     with np.load(arguments.data) as stored:
-        train_pictures, train_truth = stored["x_train"][..., None], stored["y_train"]
-        test_pictures, test_truth = stored["x_test"][..., None], stored["y_test"]
+        train_pictures, test_pictures = stored["x_train"][..., None], stored["x_test"][..., None]
+        train_truth, test_truth = (stored[key].astype(np.int32) for key in ("y_train", "y_test"))
     print(
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, "
         f"{fastest_policy()}; load average {os.getloadavg()[0]:.1f}"
     )
     if not arguments.pipeline:
         _race(train_pictures, train_truth, test_pictures, test_truth, arguments.seed)
-    _measure_pipeline(train_pictures, train_truth.astype(np.int32), PIPELINES[0])
-    _measure_pipeline(*_photographs(), PIPELINES[1])
+    _measure_pipeline(train_pictures, train_truth, DRAWINGS)
+    _measure_pipeline(*_photographs(), PHOTOGRAPHS)
 
 
 def _race(
@@ -104,10 +103,7 @@ def _race(
     seed: int,
 ) -> None:
     """Print how long ours and the introduction take to the goal."""
-    ours = _time_of_ours(
-        train_pictures, train_truth.astype(np.int32), test_pictures, test_truth.astype(np.int32),
-        seed,
-    )  # fmt: skip
+    ours = _time_of_ours(train_pictures, train_truth, test_pictures, test_truth, seed)
     theirs = _time_of_the_introduction(train_pictures, train_truth, test_pictures, test_truth, seed)
     ratio = f"{ours.seconds / theirs.seconds:.2f} ({ours.cpu_s / theirs.cpu_s:.2f})"
     print(f"to {GOAL:.1%}: ours {ours}, Keras's introduction {theirs}, ratio {ratio}")
@@ -202,15 +198,21 @@ class Pipeline:
     mix: Mix = "none"
 
 
-PIPELINES = (
-    Pipeline(
-        architecture="cnn", batch=BATCH, steps=120, at_once=STEPS_AT_ONCE, augmentation="drawings"
-    ),
-    Pipeline(
-        architecture="residual_cnn", batch=64, steps=15, at_once=1,
-        augmentation="photos_strong", side_px=128, mix="both",
-    ),
-)  # fmt: skip
+DRAWINGS = Pipeline(
+    architecture="cnn", batch=BATCH, steps=120, at_once=STEPS_AT_ONCE, augmentation="drawings"
+)
+PHOTO_NETWORK = "residual_cnn"
+PHOTO_RECIPE = recipe_for(PHOTO_NETWORK)
+PHOTO_SIDE_PX = architecture_named(PHOTO_NETWORK).image_size_px
+PHOTOGRAPHS = Pipeline(
+    architecture=PHOTO_NETWORK,
+    batch=PHOTO_RECIPE.batch_photos,
+    steps=15,
+    at_once=1,
+    augmentation=PHOTO_RECIPE.augmentation_photos,
+    side_px=round(PHOTO_RECIPE.train_side * PHOTO_SIDE_PX),
+    mix=PHOTO_RECIPE.mix_photos,
+)
 
 
 def _measure_pipeline(pictures: Pixels, truth: Truth, pipeline: Pipeline) -> None:
@@ -281,7 +283,7 @@ def _measure_pipeline(pictures: Pixels, truth: Truth, pipeline: Pipeline) -> Non
 def _photographs() -> tuple[Pixels, Truth]:
     """Return noise of the size of photographs: what is in them does not change the time."""
     random = np.random.default_rng(0)
-    count = PIPELINES[1].batch * PIPELINES[1].steps
+    count = PHOTOGRAPHS.batch * PHOTOGRAPHS.steps
     pictures = random.integers(0, 256, (count, PHOTO_SIDE_PX, PHOTO_SIDE_PX, 3), dtype=np.uint8)
     return pictures, random.integers(0, CLASSES, count, dtype=np.int32)
 
